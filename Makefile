@@ -1,0 +1,24 @@
+# Everything runs in the environment that PYTHON belongs to: make PYTHON=.venv/bin/python test
+PYTHON ?= python
+
+.PHONY: test lint bench accuracy long soak ci
+
+test:  ## the tests that run on every change
+	$(PYTHON) -m pytest -q
+
+lint:  ## style and types
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+bench:  ## timings against the peers that are installed
+	$(PYTHON) -m pytest bench --benchmark-enable --benchmark-only --benchmark-columns=min,median,rounds
+
+accuracy:  ## the measured error of every op, in ulps; fails if one breaks its bound
+	$(PYTHON) -m fastgraph.ops
+
+long soak:  ## the soak and exhaustive tests, after the usual ones
+	$(PYTHON) -m pytest -q -m "long or not long"
+
+ci:  ## what a submission must pass
+	bash .ci/run

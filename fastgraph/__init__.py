@@ -1,0 +1,53 @@
+"""fastgraph: record a numerical expression once, then evaluate and differentiate it at machine speed.
+
+``Graph`` records, ``Program`` is the recording frozen into flat verified arrays, ``Function`` is what you call::
+
+    graph = fastgraph.Graph("example")
+    a, b, c = graph.inputs("a", "b", "c")
+    graph.output((a + b) * (b - c), name="y")
+    f = graph.compile()
+    f(2.0, 3.0, 1.0)                  # 10.0
+    f.value_and_grad(2.0, 3.0, 1.0)   # 10.0, Gradient(a=2.0, b=7.0, c=-5.0)
+
+The pipeline, in import order: ``ops`` (one row an op) → ``graph``, ``expr`` → ``passes`` → ``program`` → ``engine`` →
+``function``; ``compiler`` joins them.
+"""
+
+from fastgraph import functions as _functions
+from fastgraph.compiler import Graph
+from fastgraph.errors import (
+    ArgumentError,
+    DataError,
+    ExprError,
+    FastgraphError,
+    FormulaError,
+    GraphError,
+    ProgramError,
+    ShapeError,
+)
+from fastgraph.expr import FUNCTIONS as _FUNCTIONS
+from fastgraph.expr import Expr
+from fastgraph.function import Function
+from fastgraph.program import Program
+
+__version__ = "0.1.0"
+
+# One function per op of the table (fg.sin, fg.where, …) and the conveniences composed of them (fg.sum, fg.clip, …).
+_NAMES = (*_FUNCTIONS, *_functions.CONVENIENCES)
+globals().update({_name: getattr(_functions, _name) for _name in _NAMES})
+
+__all__ = [
+    "ArgumentError",
+    "DataError",
+    "Expr",
+    "ExprError",
+    "FastgraphError",
+    "FormulaError",
+    "Function",
+    "Graph",
+    "GraphError",
+    "Program",
+    "ProgramError",
+    "ShapeError",
+    *_NAMES,
+]

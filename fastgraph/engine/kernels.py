@@ -1,0 +1,192 @@
+"""The sweeps: short Numba kernels over flat arrays, whose inner step is a switch emitted by ``dispatch``.
+
+In: the address of a ``CALL`` record, which names every buffer by address. Out: numbers in the caller's buffers.
+A kernel allocates nothing, keeps nothing, checks nothing: ``Program.verify`` and ``Function`` have done that.
+"""
+
+from functools import cache
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, types
+from numba.extending import intrinsic
+
+from fastgraph.engine import dispatch
+from fastgraph.jit import compiled, fingerprint, native
+from fastgraph.ops.arrays import ARITY
+from fastgraph.ops.row import MASKED
+from fastgraph.program import RUN
+
+# Everything a sweep reads and writes. Addresses are integers; *_stride are bytes from one input set to the next.
+CALL = np.dtype(
+    [
+        # the program
+        ("runs", "i8"),
+        ("n_value_runs", "i8"),  # runs that compute values; the rest compute masks for the reverse sweep
+        ("n_runs", "i8"),
+        ("operands", "i8"),
+        ("operands_end", "i8"),  # address past the last operand of the value runs
+        ("n_leaves", "i8"),
+        ("first_op", "i8"),  # slot of the first operation
+        ("first_mask", "i8"),  # slot of the first operation that computes a mask
+        ("n_slots", "i8"),
+        ("outputs", "i8"),
+        ("n_outputs", "i8"),
+        # the input sets: per leaf, output and gradient entry, an address (0: not wanted) and a stride
+        ("leaf_addresses", "i8"),
+        ("leaf_strides", "i8"),
+        ("output_addresses", "i8"),
+        ("output_strides", "i8"),
+        ("gradient_addresses", "i8"),
+        ("gradient_strides", "i8"),
+        ("gradient", "i8"),  # 1 to run the reverse sweep
+        ("start", "i8"),
+        ("stop", "i8"),
+        # the workspace
+        ("tile", "i8"),
+        ("values", "i8"),
+        ("adjoints", "i8"),
+        # kernels
+        ("forward", "i8"),
+        ("reverse", "i8"),
+    ],
+    align=True,
+)
+
+
+@intrinsic
+def _pointer(typingctx, address):
+    """An integer address as a pointer, for ``carray``."""
+
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(types.intp), codegen
+
+
+@intrinsic
+def _call(typingctx, function, argument):
+    """Call the C function ``void f(intptr_t)`` at the address ``function``."""
+
+    def codegen(context, builder, signature, args):
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)])
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), [args[1]])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), codegen
+
+
+def _forward(step, key):
+    """The forward sweep whose inner step is the intrinsic ``step``; ``key`` is there for the cache alone."""
+
+    @native("void(intp)")
+    def forward(address):
+        key  # noqa: B018
+        call = carray(_pointer(address), 1, CALL)[0]
+        runs = carray(_pointer(call.runs), call.n_runs, RUN)
+        operands, slot = call.operands, call.first_op
+        for k in range(call.n_runs if call.gradient else call.n_value_runs):
+            run = runs[k]
+            opcode, flags, count = np.intp(run.opcode), np.intp(run.flags), np.intp(run.count)
+            step(opcode, flags, np.intp(run.immediate), count, operands, slot, call.tile, call.values)
+            operands += 4 * count * (ARITY[opcode] + (flags // MASKED & 1))
+            slot += count
+
+    return forward
+
+
+def _reverse(step, key):
+    """The reverse sweep, from the adjoints of the outputs to those of the leaves."""
+
+    @native("void(intp)")
+    def reverse(address):
+        key  # noqa: B018
+        call = carray(_pointer(address), 1, CALL)[0]
+        runs = carray(_pointer(call.runs), call.n_runs, RUN)
+        operands, slot = call.operands_end, call.first_mask
+        for k in range(call.n_value_runs - 1, -1, -1):
+            run = runs[k]
+            opcode, flags, count = np.intp(run.opcode), np.intp(run.flags), np.intp(run.count)
+            operands -= 4 * count * (ARITY[opcode] + (flags // MASKED & 1))
+            slot -= count
+            if flags:  # else nothing flows through this run
+                step(
+                    opcode, flags, np.intp(run.immediate), count, operands, slot, call.tile, call.values, call.adjoints
+                )
+
+    return reverse
+
+
+@cache
+def sweeps(tiled):
+    """The native forward and reverse sweeps, for tiles or for one input set; compiled or loaded at first use."""
+    key = fingerprint()
+    if tiled:
+        return _forward(dispatch.forward_tile, key), _reverse(dispatch.reverse_tile, key)
+    return _forward(dispatch.forward_one, key), _reverse(dispatch.reverse_one, key)
+
+
+@compiled
+def run(address):
+    """Sweep the input sets ``start`` to ``stop`` of a CALL, one tile after the other."""
+    call = carray(_pointer(address), 1, CALL)[0]
+    tile = call.tile
+    values = carray(_pointer(call.values), call.n_slots * tile, np.float64)
+    for start in range(call.start, call.stop, tile):
+        width = min(tile, call.stop - start)
+        _load_leaves(call, values, start, width)
+        _call(call.forward, address)
+        _store_outputs(call, values, start, width)
+        if call.gradient:
+            adjoints = carray(_pointer(call.adjoints), call.n_slots * tile, np.float64)
+            adjoints[:] = 0.0
+            _seed(call, adjoints)
+            _call(call.reverse, address)
+            _store_gradient(call, adjoints, start, width)
+
+
+@compiled
+def _load_leaves(call, values, start, width):
+    addresses = carray(_pointer(call.leaf_addresses), call.n_leaves, np.int64)
+    strides = carray(_pointer(call.leaf_strides), call.n_leaves, np.int64)
+    for leaf in range(call.n_leaves):
+        source = addresses[leaf] + start * strides[leaf]
+        for lane in range(call.tile):
+            # Lanes past the end repeat the last set: nothing is read beyond the caller's arrays.
+            set_ = min(lane, width - 1)
+            values[leaf * call.tile + lane] = carray(_pointer(source + set_ * strides[leaf]), 1, np.float64)[0]
+
+
+@compiled
+def _store(address, stride, start, width, tile, slot, buffer):
+    target = address + start * stride
+    for lane in range(width):
+        value = buffer[slot * tile + lane]
+        # One NaN for all: which operand's payload and sign survive is not specified, and differs between tiers.
+        carray(_pointer(target + lane * stride), 1, np.float64)[0] = value if value == value else np.nan
+
+
+@compiled
+def _store_outputs(call, values, start, width):
+    outputs = carray(_pointer(call.outputs), call.n_outputs, np.uint32)
+    addresses = carray(_pointer(call.output_addresses), call.n_outputs, np.int64)
+    strides = carray(_pointer(call.output_strides), call.n_outputs, np.int64)
+    for k in range(call.n_outputs):
+        _store(addresses[k], strides[k], start, width, call.tile, np.intp(outputs[k]), values)
+
+
+@compiled
+def _seed(call, adjoints):
+    outputs = carray(_pointer(call.outputs), call.n_outputs, np.uint32)
+    for k in range(call.n_outputs):
+        for lane in range(call.tile):
+            adjoints[np.intp(outputs[k]) * call.tile + lane] += 1.0
+
+
+@compiled
+def _store_gradient(call, adjoints, start, width):
+    addresses = carray(_pointer(call.gradient_addresses), call.n_leaves, np.int64)
+    strides = carray(_pointer(call.gradient_strides), call.n_leaves, np.int64)
+    for leaf in range(call.n_leaves):
+        if addresses[leaf]:
+            _store(addresses[leaf], strides[leaf], start, width, call.tile, leaf, adjoints)

@@ -1,0 +1,213 @@
+"""Expr: a handle on one node of a graph, with the operators and functions that record more nodes.
+
+In: Python operators, NumPy ufuncs, ``fg.sin(x)`` …. Out: rows in the graph the expressions belong to. Operators,
+methods and functions are made from the op table, so an op needs no line here.
+"""
+
+import operator
+
+import numpy as np
+
+from fastgraph.errors import ExprError
+from fastgraph.ops import OPS, TABLE
+
+_NUMBERS = (int, float, np.integer, np.floating, np.bool_)
+_POW, _POWI = OPS["pow"], OPS["powi"]
+
+
+class Expr:
+    """One scalar expression of a graph: an input, a parameter, a constant, or the result of an operation.
+
+    Supports Python's arithmetic, comparison and logical (``& | ^ ~``) operators, NumPy's ufuncs, and the functions
+    of fastgraph. A comparison gives an expression that is 1.0 or 0.0. An Expr has no value until its graph is
+    compiled and called, so ``bool``, ``float`` and ``int`` raise.
+    """
+
+    __slots__ = ("graph", "node")
+
+    def __init__(self, graph, node):
+        self.graph = graph
+        self.node = node
+
+    __hash__ = object.__hash__  # by identity; == records a comparison
+
+    def __repr__(self):
+        return f"<Expr {self.node}>"
+
+    def __bool__(self):
+        raise ExprError(
+            "an Expr has no truth value while it is recorded, so `if`, `and`, `or`, `not`, `in` and chained "
+            "comparisons cannot choose by it: use fg.where(condition, x, y), and & | ~ between conditions"
+        )
+
+    def _no_number(self, kind):
+        raise ExprError(
+            f"{kind}() of an Expr: it has no value while it is recorded. Compile the graph and call the Function; "
+            f"to choose by a value inside the graph use fg.where, and instead of math.sin and its like fg.sin"
+        )
+
+    def __float__(self):
+        self._no_number("float")
+
+    def __int__(self):
+        self._no_number("int")
+
+    def __complex__(self):
+        self._no_number("complex")
+
+    def __index__(self):
+        self._no_number("int")
+
+    def __pow__(self, other, modulus=None):
+        if modulus is not None:
+            raise ExprError("pow(x, y, modulus) of an Expr is not supported: use (x ** y) % modulus")
+        return _power(self, other)
+
+    def __rpow__(self, other):
+        return _operation(_POW, other, self)
+
+    def __pos__(self):
+        return self
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        op = _UFUNCS.get(ufunc.__name__)
+        if op is None or method != "__call__":
+            what = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+            raise ExprError(f"np.{what} has no op in fastgraph; the functions that have are in fastgraph.__all__")
+        if kwargs:
+            raise ExprError(f"np.{ufunc.__name__} of an Expr does not take {sorted(kwargs)}")
+        return FUNCTIONS[op.name](*inputs)
+
+
+_OPERANDS = (Expr, *_NUMBERS)
+
+
+def _is_operand(value):
+    return isinstance(value, _OPERANDS) or (isinstance(value, np.ndarray) and value.shape == ())
+
+
+def _operation(op, *operands):
+    """Record ``op`` on Exprs and numbers, at least one of them an Expr."""
+    for operand in operands:
+        if isinstance(operand, Expr):
+            graph = operand.graph
+            return Expr(graph, graph.record(op.code, *[graph.node_of(x) for x in operands]))
+    raise ExprError(f"fg.{op.name} records an operation on expressions; for numbers use NumPy or math")
+
+
+def _immediate_operation(op, x, n):
+    try:
+        n = operator.index(n)
+    except TypeError:
+        raise ExprError(f"fg.{op.name}: n must be an integer known while recording, not {n!r}") from None
+    low, high = op.immediate
+    if not low <= n <= high:
+        raise ExprError(f"fg.{op.name}: n must be from {low} to {high}, not {n}")
+    if not isinstance(x, Expr):
+        raise ExprError(f"fg.{op.name} records an operation on an expression, not on {x!r}")
+    return Expr(x.graph, x.graph.record(op.code, x.node, n & 0xFFFFFFFF))
+
+
+def _power(x, y):
+    """``x ** y``; a constant integral y is the op with an immediate, which is exact at 0 and for any sign."""
+    if isinstance(y, np.ndarray) and y.shape == ():
+        y = y[()]
+    if isinstance(x, Expr) and isinstance(y, _NUMBERS) and abs(y) < 2**31 and y == int(y):
+        return _immediate_operation(_POWI, x, int(y))
+    return _operation(_POW, x, y)
+
+
+def _elementwise(record, operands):
+    """``record`` over object arrays, broadcast as NumPy does; over scalars, itself."""
+    if all(_is_operand(x) for x in operands):
+        return record(*operands)
+    arrays = []
+    for x in operands:
+        array = np.asarray(x, dtype=object)  # an Expr becomes a 0-d array, which hides its __array_ufunc__
+        arrays.append(array)
+    return np.frompyfunc(record, len(arrays), 1)(*arrays)
+
+
+# -- made from the table ------------------------------------------------------------------------------------
+def _unary(op):
+    def function(x):
+        return _elementwise(lambda x: _operation(op, x), (x,))
+
+    return function
+
+
+def _binary(op):
+    record = _power if op is _POW else lambda x, y: _operation(op, x, y)
+
+    def function(x, y):
+        return _elementwise(record, (x, y))
+
+    return function
+
+
+def _ternary(op):
+    def function(x, y, z):
+        return _elementwise(lambda x, y, z: _operation(op, x, y, z), (x, y, z))
+
+    return function
+
+
+def _with_immediate(op):
+    def function(x, n):
+        return _elementwise(lambda x: _immediate_operation(op, x, n), (x,))
+
+    return function
+
+
+def _make_function(op):
+    function = (_unary, _binary, _ternary)[op.arity - 1](op) if op.immediate is None else _with_immediate(op)
+    function.__name__ = function.__qualname__ = op.name
+    function.__doc__ = f"Record {op.name}: {op.doc}."
+    return function
+
+
+def _binary_operator(op, swapped):
+    code = op.code
+
+    def method(self, other):
+        graph = self.graph
+        if type(other) is Expr and other.graph is graph:
+            node = other.node
+        elif _is_operand(other):
+            node = graph.node_of(other)
+        else:
+            return NotImplemented
+        if swapped:
+            return Expr(graph, graph.record(code, node, self.node))
+        return Expr(graph, graph.record(code, self.node, node))
+
+    return method
+
+
+def _unary_operator(op):
+    def method(self):
+        return Expr(self.graph, self.graph.record(op.code, self.node))
+
+    return method
+
+
+def _add_methods():
+    for op in TABLE:
+        stem = f"__{op.operator}__"
+        if op.operator and op.arity == 1:
+            setattr(Expr, stem, _unary_operator(op))
+        elif op.operator and stem not in Expr.__dict__:
+            setattr(Expr, stem, _binary_operator(op, swapped=False))
+            if op.operator not in ("lt", "le", "gt", "ge", "eq", "ne"):  # Python swaps comparisons by itself
+                setattr(Expr, f"__r{op.operator}__", _binary_operator(op, swapped=True))
+        if op.arity == 1 and op.immediate is None:
+            # NumPy calls these on the elements of an object array: np.sin(array) -> element.sin()
+            for name in {op.name, op.ufunc} - {""}:
+                setattr(Expr, name, _unary_operator(op))
+
+
+FUNCTIONS = {op.name: _make_function(op) for op in TABLE}
+_UFUNCS = {}
+for _op in TABLE:
+    _UFUNCS[_op.ufunc or _op.name] = _op
+_add_methods()

@@ -1,0 +1,231 @@
+"""Recorder: what a graph is made of while it is recorded, flat columns that only grow.
+
+In: declarations and, through ``expr``, Python operators. Out: rows of four 32-bit numbers (code, operands), read
+by the passes. ``compiler.Graph`` is the recorder that can compile itself.
+"""
+
+import math
+from array import array
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastgraph.errors import ExprError, GraphError
+from fastgraph.expr import Expr
+from fastgraph.ops import MAX_ARITY
+
+# Codes of the two kinds of leaves, above every opcode.
+INPUT, CONSTANT = 0xFFFE, 0xFFFF
+N_COLUMNS = MAX_ARITY + 1  # code, then operand nodes; an immediate follows the operands
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A declared argument: its name, its shape, and whether derivatives are taken with respect to it by default."""
+
+    name: str
+    shape: tuple[int, ...]
+    differentiable: bool
+
+    @property
+    def size(self):
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A declared output: its name and its shape."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self):
+        return math.prod(self.shape)
+
+
+class Recorder:
+    """Records declarations and operations; see :class:`fastgraph.Graph`."""
+
+    def __init__(self, name=None):
+        if name is not None and not isinstance(name, str):
+            raise GraphError(f"Graph name must be a string or None, not {type(name).__name__}")
+        self.name = name
+        self._rows = array("I")
+        self._constants = array("d")
+        self._constant_nodes = {}
+        self._arguments = {}
+        self._leaves = 0
+        self._outputs = {}
+        self._output_nodes = []
+
+    # -- declaring ----------------------------------------------------------------------------------------
+    def input(self, name=None, shape=()):
+        """Declare a differentiable input and return it.
+
+        Parameters
+        ----------
+        name : str, optional
+            A Python identifier, unique among the arguments; the default is ``x0``, ``x1``, … by position.
+        shape : int or tuple of int
+            ``()`` gives an :class:`Expr`, any other shape an object array of them.
+
+        Raises
+        ------
+        GraphError
+            If the name is taken or no identifier, or the shape is not one.
+        """
+        return self._declare(name, shape, differentiable=True)
+
+    def inputs(self, *names):
+        """Declare several scalar inputs: ``a, b = graph.inputs("a", "b")``."""
+        return tuple(self.input(name) for name in names)
+
+    def parameter(self, name=None, shape=()):
+        """Declare a run-time argument that derivatives leave out unless ``wrt`` names it; else as :meth:`input`."""
+        return self._declare(name, shape, differentiable=False)
+
+    def constant(self, value):
+        """Record a constant, or an object array of constants for an array.
+
+        Python and NumPy numbers in expressions become constants by themselves; this is for the rest.
+        """
+        values = np.asarray(value)
+        if values.shape == ():
+            return Expr(self, self.constant_node(value))
+        flat = [Expr(self, self.constant_node(v)) for v in values.ravel().tolist()]
+        return _object_array(flat, values.shape)
+
+    def output(self, expr, name=None):
+        """Declare an output: an expression, a number, or an array of expressions and numbers.
+
+        Raises
+        ------
+        GraphError
+            If the name is taken or no identifier, or an expression belongs to another graph.
+        """
+        name = self._fresh_name(name, self._outputs, "output", f"y{len(self._outputs)}")
+        values = expr if isinstance(expr, Expr) else np.asarray(expr, dtype=object)
+        shape = () if isinstance(expr, Expr) else values.shape
+        nodes = [self._output_node(v, name) for v in ([expr] if isinstance(expr, Expr) else values.ravel().tolist())]
+        if not nodes:
+            raise GraphError(f"Output {name!r} is empty, shape {shape}: an output needs at least one expression")
+        self._outputs[name] = Output(name, shape)
+        self._output_nodes.extend(nodes)
+
+    # -- what the passes read -----------------------------------------------------------------------------
+    @property
+    def arguments(self):
+        """Declared inputs and parameters, in order."""
+        return tuple(self._arguments.values())
+
+    @property
+    def outputs(self):
+        """Declared outputs, in order."""
+        return tuple(self._outputs.values())
+
+    def columns(self):
+        """Copies of what was recorded: rows (n, 4) uint32, constants float64, output nodes int64."""
+        rows = np.array(self._rows, dtype=np.uint32).reshape(-1, N_COLUMNS)
+        return rows, np.array(self._constants, dtype=np.float64), np.array(self._output_nodes, dtype=np.int64)
+
+    # -- what Expr writes ---------------------------------------------------------------------------------
+    def record(self, code, x, y=0, z=0):
+        """Append one row; return its node."""
+        rows = self._rows
+        rows.extend((code, x, y, z))
+        return (len(rows) >> 2) - 1
+
+    def constant_node(self, value):
+        """The node of a constant; equal bits share one."""
+        number = _real(value)
+        key = number if number == number and number != 0.0 else (repr(number), math.copysign(1.0, number))
+        node = self._constant_nodes.get(key)
+        if node is None:
+            node = self._constant_nodes[key] = self.record(CONSTANT, len(self._constants))
+            self._constants.append(number)
+        return node
+
+    def node_of(self, value):
+        """The node of an operand: an Expr of this graph, or a real number, which becomes a constant."""
+        if isinstance(value, Expr):
+            if value.graph is not self:
+                raise GraphError(
+                    f"{value!r} belongs to {value.graph!r}, not to {self!r}: an operation takes expressions of one "
+                    "graph. Record both in the same Graph"
+                )
+            return value.node
+        return self.constant_node(value)
+
+    # -- checks -------------------------------------------------------------------------------------------
+    def _declare(self, name, shape, differentiable):
+        name = self._fresh_name(name, self._arguments, "input", f"x{len(self._arguments)}")
+        shape = _shape(shape, name)
+        argument = Argument(name, shape, differentiable)
+        exprs = []
+        for _ in range(argument.size):
+            exprs.append(Expr(self, self.record(INPUT, self._leaves)))
+            self._leaves += 1
+        self._arguments[name] = argument
+        return exprs[0] if shape == () else _object_array(exprs, shape)
+
+    def _fresh_name(self, name, taken, kind, default):
+        if name is None:
+            while default in taken:
+                default += "_"
+            return default
+        if not isinstance(name, str) or not name.isidentifier():
+            raise GraphError(f"{kind} name {name!r} must be a Python identifier such as 'x' or 'rate_1'")
+        if name in taken:
+            raise GraphError(f"{kind} name {name!r} is already taken in {self!r}: give each {kind} its own name")
+        return name
+
+    def _output_node(self, value, name):
+        try:
+            return self.node_of(value)
+        except GraphError as error:
+            raise GraphError(f"Output {name!r}: {error}") from None
+        except ExprError as error:
+            raise ExprError(f"Output {name!r}: {error}") from None
+
+    def __len__(self):
+        return len(self._rows) // N_COLUMNS
+
+    def __repr__(self):
+        name = "" if self.name is None else f" {self.name!r}"
+        return f"<Graph{name}: {len(self)} nodes, {len(self._arguments)} arguments, {len(self._outputs)} outputs>"
+
+
+_REAL = (int, float, np.integer, np.floating, np.bool_)
+
+
+def _real(value):
+    """``value`` as a float, or an ExprError that says why not."""
+    if isinstance(value, np.ndarray) and value.shape == ():
+        value = value[()]
+    if not isinstance(value, _REAL):
+        raise ExprError(
+            f"an expression cannot hold {value!r} of type {type(value).__name__}: expected an Expr or a real number"
+        )
+    try:
+        return float(value)
+    except OverflowError:
+        raise ExprError(f"the integer constant {str(value)[:20]}… does not fit a float64") from None
+
+
+def _shape(shape, name):
+    axes = (shape,) if isinstance(shape, int | np.integer) else shape
+    try:
+        axes = tuple(int(n) for n in axes if int(n) == n and not isinstance(n, str))
+        valid = len(axes) == len(tuple(shape if not isinstance(shape, int | np.integer) else (shape,)))
+    except (TypeError, ValueError):
+        valid = False
+    if not valid or any(n < 1 for n in axes):
+        raise GraphError(f"input {name!r}: shape must be a tuple of positive integers, not {shape!r}")
+    return axes
+
+
+def _object_array(exprs, shape):
+    array_ = np.empty(len(exprs), dtype=object)
+    array_[:] = exprs
+    return array_.reshape(shape)

@@ -1,0 +1,87 @@
+"""The reference interpreter: a program swept with NumPy, one operation after the other, in plain Python.
+
+In: a ``Program`` and leaves. Out: what the kernels give, to the bit, slowly: the rules are the same rows of the op
+table, run on ``NumPyMachine``, so a sweep can be stepped through in a debugger.
+"""
+
+import numpy as np
+
+from fastgraph.ops import TABLE, contribution
+from fastgraph.ops.row import MASKED
+from fastgraph.reference import NumPyMachine
+
+
+def operations(program):
+    """Yield ``(op, slot, operands, immediate, mask, flags, is_mask)`` of every operation, in order of execution."""
+    slot, at = program.first_operation, 0
+    for k, (opcode, flags, immediate, count) in enumerate(program.runs.tolist()):
+        op = TABLE[opcode]
+        columns = op.arity + bool(flags & MASKED)
+        operands = program.operands[at : at + columns * count].reshape(columns, count).T.tolist()
+        for i, row in enumerate(operands):
+            n = () if op.immediate is None else (np.float64(immediate),)
+            mask = row[op.arity] if flags & MASKED else None
+            yield op, slot + i, row[: op.arity], n, mask, flags, k >= program.n_value_runs
+        slot += count
+        at += columns * count
+
+
+def forward(program, leaves):
+    """Values of every slot.
+
+    Parameters
+    ----------
+    program : Program
+    leaves : array_like, shape (n_leaves, ...)
+
+    Returns
+    -------
+    list of ndarray
+    """
+    m = NumPyMachine()
+    leaves = [np.atleast_1d(np.asarray(leaf, np.float64)) for leaf in leaves]
+    batch = np.broadcast_shapes((1,), *(leaf.shape for leaf in leaves))
+    values = [np.broadcast_to(leaf, batch) for leaf in leaves]
+    values += [np.full(batch, constant) for constant in program.constants]
+    with np.errstate(all="ignore"):
+        for op, _, operands, n, _, _, _ in operations(program):
+            r = op.apply(m, *(values[x] for x in operands), *n)
+            values.append(np.broadcast_to(np.asarray(r, np.float64), batch))
+    return values
+
+
+def reverse(program, values, cotangents):
+    """Adjoints of every slot, for the cotangents of the outputs, in the order in which the kernels add them up."""
+    m = NumPyMachine()
+    adjoints = [np.zeros(values[0].shape if values else (1,)) for _ in values]
+    for slot, cotangent in zip(program.outputs.tolist(), cotangents, strict=True):
+        adjoints[slot] = adjoints[slot] + cotangent
+    with np.errstate(all="ignore"):
+        for run in reversed(_runs(program)):
+            for op, slot, operands, n, mask, flags, is_mask in reversed(run):
+                if is_mask or not flags:
+                    continue
+                partials = op.partials(m, values[slot], *(values[x] for x in operands), *n)
+                for k, (x, partial) in enumerate(zip(operands, partials, strict=True)):
+                    share = contribution(m, adjoints[slot], partial)
+                    if share is None or not flags & (1 << k):
+                        continue
+                    if mask is not None:
+                        share = np.where(values[mask] != 0.0, share, 0.0)
+                    adjoints[x] = adjoints[x] + share
+    return adjoints
+
+
+def _runs(program):
+    """The operations grouped by run."""
+    every = list(operations(program))
+    ends = np.cumsum(program.runs["count"], dtype=np.int64).tolist()
+    return [every[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+
+
+def value_and_gradient(program, leaves):
+    """(outputs, gradient of their sum by each leaf), as lists of arrays."""
+    values = forward(program, leaves)
+    outputs = [values[slot] for slot in program.outputs.tolist()]
+    adjoints = reverse(program, values, [1.0] * len(outputs))
+    return outputs, adjoints[: program.n_leaves]

@@ -1,0 +1,120 @@
+"""Layout: arrays as the kernels see them, an address and a stride per scalar.
+
+In: what a user passed. Out: float64 arrays and :class:`Table` s of addresses, without a copy where the layout allows.
+"""
+
+import math
+
+import numpy as np
+
+from fastgraph.engine.sweeper import Table, address_of
+from fastgraph.errors import ArgumentError, ShapeError
+
+
+def batch_array(value, name, shape, label):
+    """``value`` as float64 and its batch shape, the axes before the declared ``shape``."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ArgumentError(f"{label} got a masked array for {name}: fill or drop the masked values first")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(f"{label} got {type(value).__name__} for {name}, which is no array: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise ArgumentError(
+            f"{label} got {name} of type {_kind(value, array)}: expected real numbers, such as a float or a float64 array"
+        )
+    n = array.ndim - len(shape)
+    if n < 0 or array.shape[n:] != shape:
+        what = f"its last axes must be {shape}" if len(shape) > 1 else f"its last axis must be {math.prod(shape)}"
+        raise ShapeError(f"{label} got {name} with shape {array.shape}: {what} ({name} was declared with shape {shape})")
+    array = array.astype(np.float64, copy=False)
+    return (array if array.flags.aligned else array.copy()), array.shape[:n]
+
+
+def _kind(value, array):
+    if array.dtype.kind == "O":
+        first = next((v for v in array.flat), value)
+        return f"{type(first).__name__}" if array.shape == () else f"object array of {type(first).__name__}"
+    return str(array.dtype)
+
+
+def addresses_of(pairs, batch):
+    """The :class:`Table` of the scalars of ``(array of shape batch' + shape, shape)`` pairs, broadcast to ``batch``.
+
+    ``None`` for an array gives addresses 0, which says that nobody wants these results. An array whose batch axes
+    have no common stride is copied; results are made by :func:`results_like`, so that theirs have.
+    """
+    addresses, strides, keep = [], [], []
+    for array, shape in pairs:
+        if array is None:
+            addresses.append(np.zeros(math.prod(shape), np.int64))
+            strides.append(addresses[-1])
+            continue
+        array = np.broadcast_to(array, batch + shape, subok=False) if array.shape != batch + shape else array
+        step = batch_stride(array, len(batch))
+        if step is None:
+            array = np.ascontiguousarray(array)
+            step = batch_stride(array, len(batch))
+        offsets = np.zeros(1, np.int64)
+        for size, stride in zip(shape, array.strides[len(batch) :], strict=True):
+            offsets = (offsets[:, None] + stride * np.arange(size)).ravel()
+        addresses.append(address_of(array) + offsets)
+        strides.append(np.full(len(offsets), step))
+        keep.append(array)
+    if not addresses:
+        return Table(np.zeros(0), np.zeros(0), keep)
+    return Table(np.concatenate(addresses), np.concatenate(strides), keep)
+
+
+def batch_stride(array, n_axes):
+    """Bytes from one set to the next over the first ``n_axes`` axes in C order, or None if they have no one stride."""
+    step = None
+    expected = 0
+    for size, stride in zip(reversed(array.shape[:n_axes]), reversed(array.strides[:n_axes]), strict=True):
+        if size == 1:
+            continue
+        if step is None:
+            step = stride
+        elif stride != expected:
+            return None
+        expected = stride * size
+    return 0 if step is None else step
+
+
+def results_like(shapes, n_axes, out, names, label, inputs):
+    """Arrays to write results to, what to do when they are written, and the arrays to hand to the user.
+
+    Without ``out`` they are new. An ``out`` that overlaps an input or another ``out``, or has no single stride over
+    its ``n_axes`` batch axes, is written by a copy at the end.
+    """
+    if out is None:
+        results = [np.empty(shape) for shape in shapes]
+        return results, lambda: None, results
+    given = [out] if isinstance(out, np.ndarray) else list(out) if isinstance(out, tuple | list) else None
+    if given is None or len(given) != len(shapes):
+        raise ArgumentError(f"{label}: out must be one float64 array per output ({', '.join(names)}), not {type(out).__name__}")
+    targets, copies = [], []
+    for k, (array, shape, name) in enumerate(zip(given, shapes, names, strict=True)):
+        _check_out(array, shape, name, label)
+        others = [*inputs, *given[:k], *given[k + 1 :]]
+        if batch_stride(array, n_axes) is None or any(np.may_share_memory(array, other) for other in others):
+            targets.append(np.empty(shape))
+            copies.append((array, targets[-1]))
+        else:
+            targets.append(array)
+
+    def finish():
+        for array, written in copies:
+            array[...] = written
+
+    return targets, finish, given
+
+
+def _check_out(array, shape, name, label):
+    if not isinstance(array, np.ndarray) or array.dtype != np.float64:
+        what = f"a {array.dtype} array" if isinstance(array, np.ndarray) else type(array).__name__
+        raise ArgumentError(f"{label}: out for {name} must be a float64 array, not {what}")
+    if array.shape != shape:
+        raise ShapeError(f"{label}: out for {name} has shape {array.shape}, but the result has shape {shape}")
+    if not array.flags.writeable or not array.flags.aligned:
+        raise ArgumentError(f"{label}: out for {name} must be writeable and aligned: pass a fresh np.empty({shape})")

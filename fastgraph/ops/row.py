@@ -1,0 +1,138 @@
+"""What a row of the op table is: an op's name, its rules over an algebra, and what tests and docs need to know."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+MAX_ARITY = 3
+
+# Flags of a run in a program: bits 0 to 2 say which operands an adjoint flows to.
+MASKED = 8  # the run has one more column of operands: the masks that gate its contributions
+
+
+def active_flag(k):
+    """The flag that says operand ``k`` of a run receives an adjoint."""
+    return 1 << k
+
+
+@dataclass(frozen=True)
+class Only:
+    """A partial that exists on one side of a condition: where ``mask`` is false the op contributes nothing.
+
+    Not even 0 * inf: the contribution is selected, not multiplied.
+    """
+
+    mask: object
+    partial: object
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Where an op is tested: per operand, an interval of ordinary arguments, and its special points."""
+
+    intervals: tuple[tuple[float, float], ...]
+    specials: tuple[tuple[float, ...], ...] = ()
+    immediates: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Op:
+    """One row.
+
+    Parameters
+    ----------
+    name
+        The op's name, as in NumPy 2.
+    arity
+        Number of operands.
+    partials
+        ``(m, r, *operands[, n]) -> tuple``: the local derivatives, which may use the result ``r``. A Python
+        number 0 says that nothing flows to that operand, 1 and -1 that no multiplication is needed, and
+        :class:`Only` that nothing flows where its mask is false.
+    value
+        ``(m, *operands[, n]) -> r``; the default is the algebra's own function of the op's name.
+    doc
+        One line.
+    immediate
+        ``(lowest, highest)`` of the integer immediate ``n``, or None.
+    domain
+        Where to test, see :class:`Domain`.
+    ulps
+        Bound of the error of the value in units in the last place, over the whole domain, away from zeros for
+        the functions that say so in ``doc``. 0 means exact, 0.5 correctly rounded.
+    commutative
+        Whether the two operands may be swapped without changing a bit.
+    ufunc
+        Name of the NumPy ufunc that records this op, where it is not ``name``.
+    operator
+        Stem of the Python operator method that records this op: ``"add"`` for ``__add__`` and ``__radd__``.
+    """
+
+    name: str
+    arity: int
+    partials: Callable
+    value: Callable | None = None
+    doc: str = ""
+    immediate: tuple[int, int] | None = None
+    domain: Domain | None = None
+    ulps: float = 0.5
+    commutative: bool = False
+    ufunc: str = ""
+    operator: str = ""
+    code: int = field(default=-1, compare=False)
+
+    @cached_property
+    def _partial_kinds(self):
+        anything = _Anything()
+        immediate = () if self.immediate is None else (anything,)
+        return self.partials(anything, anything, *[anything] * self.arity, *immediate)
+
+    @property
+    def flows(self):
+        """Per operand, whether anything flows back to it at all."""
+        return tuple(contribution(_Anything(), _Anything(), p) is not None for p in self._partial_kinds)
+
+    @property
+    def scales(self):
+        """Whether some partial is a number to multiply by, so that even a zero adjoint may come out as 0 * inf."""
+        return any(
+            not isinstance(p.partial if isinstance(p, Only) else p, int | float) for p in self._partial_kinds
+        )
+
+    def apply(self, m, *args):
+        """The op's value in algebra ``m``: ``args`` are the operands, then the immediate if the op has one."""
+        if self.value is None:
+            return getattr(m, self.name)(*args)
+        return self.value(m, *args)
+
+
+class _Anything:
+    """The algebra that knows nothing: every operation and function gives itself. Shows the structure of a rule."""
+
+    def _same(self, *args):
+        return self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __neg__ = _same
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = __and__ = __or__ = __xor__ = _same
+    __hash__ = None
+
+    def __getattr__(self, name):
+        return self._same
+
+
+def contribution(m, weight, partial):
+    """``weight * partial`` as the sweeps define it, or None where nothing flows.
+
+    The one place that gives the special partials 0, 1, -1 and :class:`Only` their meaning.
+    """
+    if isinstance(partial, Only):
+        inner = contribution(m, weight, partial.partial)
+        return None if inner is None else m.where(partial.mask, inner, 0.0)
+    if isinstance(partial, int | float):
+        if partial == 0:
+            return None
+        if partial == 1:
+            return weight
+        if partial == -1:
+            return -weight
+    return weight * partial

@@ -1,0 +1,51 @@
+"""Fold: replace what depends on constants alone by its value. In: ``Columns``, and a way to evaluate. Out: ``Columns``."""
+
+import numpy as np
+
+from fastgraph.jit import compiled
+from fastgraph.graph import CONSTANT, INPUT
+from fastgraph.ops.arrays import ARITY
+from fastgraph.passes.columns import Columns
+from fastgraph.passes.prune import prune
+
+
+def fold(columns, evaluate):
+    """Replace every operation on constants by the constant it gives.
+
+    ``evaluate(columns) -> float64 array`` of the outputs sweeps a program, so folded values have the bits that the
+    sweep would have computed.
+    """
+    constant, wanted = _constant_nodes(columns.rows, columns.outputs, ARITY)
+    if not len(wanted):
+        return columns
+    values = evaluate(prune(Columns(columns.rows, columns.constants, wanted)))
+    rows = columns.rows.copy()
+    rows[wanted] = 0
+    rows[wanted, 0] = CONSTANT
+    rows[wanted, 1] = len(columns.constants) + np.arange(len(wanted))
+    return Columns(rows, np.concatenate([columns.constants, values]), columns.outputs)
+
+
+@compiled
+def _constant_nodes(rows, outputs, arity):
+    """Which nodes are constant, and which of them are operations that a varying node or an output reads."""
+    n = len(rows)
+    constant = np.zeros(n, np.bool_)
+    read = np.zeros(n, np.bool_)
+    for node in range(n):
+        code = rows[node, 0]
+        if code == CONSTANT:
+            constant[node] = True
+        elif code != INPUT:
+            constant[node] = True
+            for k in range(arity[code]):
+                constant[node] &= constant[rows[node, 1 + k]]
+            if not constant[node]:
+                for k in range(arity[code]):
+                    read[rows[node, 1 + k]] = True
+    for node in outputs:
+        read[node] = True
+    wanted = np.zeros(n, np.bool_)
+    for node in range(n):
+        wanted[node] = constant[node] and read[node] and rows[node, 0] != CONSTANT
+    return constant, np.flatnonzero(wanted)

@@ -1,0 +1,242 @@
+"""Program: the frozen, verified flat arrays that the kernels sweep.
+
+In: arrays, from the passes or from a saved program. Out: the same numbers, proved safe to run, read-only.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastgraph.jit import compiled
+from fastgraph.errors import ProgramError
+from fastgraph.ops import TABLE
+from fastgraph.ops.row import MASKED
+from fastgraph.ops.arrays import ARITY, FLOWS, IMMEDIATE_RANGE
+
+RUN = np.dtype([("opcode", "u2"), ("flags", "u2"), ("immediate", "i4"), ("count", "u4")])
+MAX_SLOTS = 2**32 - 1
+PADDING = 16  # operands the kernels may read past the last one, as whole vectors
+
+_FAULTS = {
+    1: "opcode {value} is not in the op table",
+    2: "count {value} is not between 1 and the number of operations left",
+    3: "flags {value} are not those that follow from the operands",
+    4: "immediate {value} is out of the op's range",
+    5: "operand {value} is not an earlier slot",
+    6: "mask {value} is not a slot",
+    7: "the operands end before the run does",
+    8: "operands are left over after the last run",
+    9: "output slot {value} does not exist or holds a mask",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Flat arrays that compute outputs, and gradients, from leaves.
+
+    Slots are numbered: leaves (scalars of inputs and parameters, in order of declaration), constants, then one per
+    operation, in order of execution. A run is a number of consecutive, independent operations of one opcode.
+
+    Attributes
+    ----------
+    n_leaves : int
+    constants : float64 (c,)
+    runs : structured (r,)
+        ``opcode``, ``flags`` (which operands receive an adjoint; whether a column of masks follows), ``immediate``,
+        ``count``.
+    n_value_runs : int
+        The runs after these compute masks, which only the reverse sweep reads.
+    operands : uint32
+        For each run, operand by operand, ``count`` slots; then the masks' slots if the run has any.
+    outputs : uint32 (m,)
+        Slots.
+
+    All arrays are read-only copies, verified on construction, so that nothing unverified reaches a kernel.
+    """
+
+    n_leaves: int
+    constants: np.ndarray
+    runs: np.ndarray
+    n_value_runs: int
+    operands: np.ndarray
+    outputs: np.ndarray
+
+    def __post_init__(self):
+        freeze = object.__setattr__
+        freeze(self, "n_leaves", _count(self.n_leaves, "n_leaves"))
+        freeze(self, "n_value_runs", _count(self.n_value_runs, "n_value_runs"))
+        freeze(self, "constants", _frozen(self.constants, np.dtype(np.float64), "constants"))
+        freeze(self, "runs", _frozen(self.runs, RUN, "runs"))
+        freeze(self, "operands", _frozen(self.operands, np.dtype(np.uint32), "operands", PADDING))
+        freeze(self, "outputs", _frozen(self.outputs, np.dtype(np.uint32), "outputs"))
+        self.verify()
+
+    @property
+    def first_operation(self):
+        """Slot of the first operation."""
+        return self.n_leaves + len(self.constants)
+
+    @property
+    def n_operations(self):
+        """Number of operations, those that compute masks included."""
+        return int(self.runs["count"].sum(dtype=np.int64))
+
+    @property
+    def n_slots(self):
+        """Number of slots: leaves, constants and operations."""
+        return self.first_operation + self.n_operations
+
+    @property
+    def mask_operands(self):
+        """Number of operands of the runs that compute masks, which come last."""
+        return sum(TABLE[run["opcode"]].arity * int(run["count"]) for run in self.runs[self.n_value_runs :])
+
+    @property
+    def nbytes(self):
+        """Bytes of all arrays."""
+        return self.constants.nbytes + self.runs.nbytes + self.operands.nbytes + self.outputs.nbytes
+
+    def verify(self):
+        """Prove, in linear time, that the kernels can sweep this program without leaving its buffers.
+
+        Every opcode exists; every operand is a slot computed before its run; every count, immediate, mask and output
+        is in range; operands and counts add up; flags are those that follow from the operands.
+
+        Raises
+        ------
+        ProgramError
+            Naming the run and the field.
+        """
+        if self.n_value_runs > len(self.runs):
+            raise ProgramError(f"n_value_runs is {self.n_value_runs}, but the program has {len(self.runs)} runs")
+        if self.n_slots > MAX_SLOTS:
+            raise ProgramError(f"the program needs {self.n_slots} slots; at most {MAX_SLOTS} can be numbered")
+        if self.n_operations > len(self.operands):
+            raise ProgramError(f"{self.n_operations} operations need more than {len(self.operands)} operands")
+        if not len(self.outputs):
+            raise ProgramError("the program has no outputs")
+        first, n_slots = self.first_operation, self.n_slots
+        fault, run, value = _verify(
+            self.n_leaves, first, n_slots, self.runs, self.n_value_runs, self.operands, self.outputs,
+            ARITY, FLOWS, IMMEDIATE_RANGE,
+        )  # fmt: skip
+        if fault:
+            where = "" if run < 0 else f"run {run}: "
+            raise ProgramError(f"this is not a valid program: {where}{_FAULTS[fault].format(value=value)}")
+
+    def disassemble(self):
+        """The program as text: one line an operation, with its slot, op and operands.
+
+        Returns
+        -------
+        str
+        """
+        lines = [f"; {self.n_leaves} leaves, {len(self.constants)} constants, {self.n_operations} operations, "
+                 f"{len(self.runs)} runs, {self.nbytes} bytes"]  # fmt: skip
+        lines += [f"%{slot} = input {slot}" for slot in range(self.n_leaves)]
+        lines += [f"%{self.n_leaves + k} = constant {value!r}" for k, value in enumerate(self.constants.tolist())]
+        slot, at = self.first_operation, 0
+        for k, (opcode, flags, immediate, count) in enumerate(self.runs.tolist()):
+            op = TABLE[opcode]
+            columns = op.arity + bool(flags & MASKED)
+            operands = self.operands[at : at + count * columns].reshape(columns, count)
+            suffix = " (masks)" if k >= self.n_value_runs else ""
+            lines.append(f"; run {k}: {count} x {op.name}{suffix}")
+            for i in range(count):
+                args = [f"%{x}" for x in operands[: op.arity, i]]
+                if op.immediate is not None:
+                    args.append(str(immediate))
+                mask = f" if %{operands[op.arity, i]}" if flags & MASKED else ""
+                lines.append(f"%{slot + i} = {op.name} {', '.join(args)}{mask}")
+            slot += count
+            at += count * columns
+        lines += [f"output %{slot}" for slot in self.outputs]
+        return "\n".join(lines)
+
+    def __repr__(self):
+        return (
+            f"<Program: {self.n_leaves} leaves, {len(self.constants)} constants, {self.n_operations} operations in "
+            f"{len(self.runs)} runs, {len(self.outputs)} outputs, {self.nbytes} bytes>"
+        )
+
+
+def _count(value, name):
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= MAX_SLOTS:
+        raise ProgramError(f"{name} must be an integer from 0 to {MAX_SLOTS}, not {value!r}")
+    return int(value)
+
+
+def _frozen(array, dtype, name, padding=0):
+    """A read-only copy, over immutable bytes so that it stays read-only."""
+    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != 1:
+        what = f"{array.dtype} array of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise ProgramError(f"{name} must be a one-dimensional array of {dtype}, not {what}")
+    data = array.tobytes() + bytes(padding * dtype.itemsize)
+    return np.frombuffer(data, dtype=dtype)[: len(array)]
+
+
+@compiled
+def _verify(n_leaves, first, n_slots, runs, n_value_runs, operands, outputs, arity, flows, immediate_range):
+    """(fault, run, value): fault 0 if the program is sound."""
+    varies = np.zeros(n_slots - first, np.bool_)
+    slot, at = first, 0
+    first_mask = n_slots
+    for r in range(len(runs)):
+        run = runs[r]
+        opcode, flags, count = np.int64(run.opcode), np.int64(run.flags), np.int64(run.count)
+        if r == n_value_runs:
+            first_mask = slot
+        if opcode >= len(arity):
+            return 1, r, opcode
+        if count < 1 or count > n_slots - slot:
+            return 2, r, count
+        if flags >= 2 * MASKED:
+            return 3, r, flags
+        if not immediate_range[opcode, 0] <= run.immediate <= immediate_range[opcode, 1]:
+            return 4, r, np.int64(run.immediate)
+        masked = (flags & MASKED) != 0
+        if (arity[opcode] + masked) * count > len(operands) - at:
+            return 7, r, 0
+        for k in range(arity[opcode]):
+            for i in range(count):
+                operand = np.int64(operands[at])
+                if operand >= slot:
+                    return 5, r, operand
+                if flows[opcode, k] and (operand < n_leaves or (operand >= first and varies[operand - first])):
+                    varies[slot + i - first] = True
+                at += 1
+        if masked:
+            for i in range(count):
+                if operands[at] >= n_slots:
+                    return 6, r, np.int64(operands[at])
+                at += 1
+        slot += count
+    if at != len(operands):
+        return 8, -1, at
+    reached = np.zeros(n_slots - first, np.bool_)
+    for output in outputs:
+        if output >= first_mask:
+            return 9, -1, np.int64(output)
+        if output >= first:
+            reached[output - first] = True
+    # Backwards: an adjoint flows to operand k where one reaches the operation and the operand depends on a leaf.
+    for r in range(len(runs) - 1, -1, -1):
+        run = runs[r]
+        opcode, flags, count = np.int64(run.opcode), np.int64(run.flags), np.int64(run.count)
+        slot -= count
+        at -= count * (arity[opcode] + ((flags & MASKED) != 0))
+        if r >= n_value_runs and flags:
+            return 3, r, flags
+        for i in range(count):
+            expected = 0
+            for k in range(arity[opcode]):
+                operand = np.int64(operands[at + k * count + i])
+                if r < n_value_runs and reached[slot + i - first] and flows[opcode, k]:
+                    if operand < n_leaves:
+                        expected |= 1 << k
+                    elif operand >= first and varies[operand - first]:
+                        expected |= 1 << k
+                        reached[operand - first] = True
+            if (flags & (MASKED - 1)) != expected or (flags & MASKED and not expected):
+                return 3, r, flags
+    return 0, -1, 0

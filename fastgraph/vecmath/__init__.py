@@ -1,0 +1,57 @@
+"""The elementary functions, written once over a *machine* and run by two of them.
+
+A machine offers W lanes of binary64 and their bits: ``engine.lanes.Lanes`` turns each step into LLVM IR,
+``reference.NumPyMachine`` computes it with NumPy. Each step is one exactly specified IEEE or integer operation,
+so both give the same bits at every width, and a function can be stepped through in a debugger.
+
+A function takes the machine ``m`` first, then lanes. It may use
+
+====================================  ============================================================================
+on floats                             ``+ - * /``, unary ``-``, comparisons (a mask; ordered, ``!=`` is true on NaN)
+on 64-bit integers                    ``+ - * & | ^ << >>`` (wrapping; ``>>`` keeps the sign), signed comparisons
+on masks                              ``& | ^ ~``
+``m.fma(x, y, z)``                    x*y + z, rounded once
+``m.sqrt abs floor ceil trunc rint``  one rounding at most; ``rint`` is half to even
+``m.copysign(x, y)``                  magnitude of x, sign bit of y
+``m.bits(x)``, ``m.from_bits(i)``     reinterpretation, float to integer and back
+``m.to_int(x)``, ``m.to_float(i)``    conversion (truncating; in range, or the lane's result is unspecified)
+``m.shr(i, k)``                       logical shift right
+``m.table(values, i)``                ``values[i]`` from a constant table
+``m.where(mask, x, y)``               selection, lane by lane
+``m.rare(mask, slow, fast)``          ``where(mask, slow(), fast)``; ``slow`` runs only if some lane asks for it
+``m.loop(state, condition, body)``    a while loop over a tuple of lanes; finished lanes must pass through unchanged
+``m.exp(x)`` …                        any other function defined here (a call, not inlined)
+====================================  ============================================================================
+
+A plain Python call of a helper (``_reduce(m, x)``) inlines it. Python numbers mix with lanes as constants; at
+least one operand of every operation must be lanes. Python's ``if`` sees no lane: use ``where`` and ``rare``.
+"""
+
+FUNCTIONS = {}
+
+
+def function(fn=None, *, inline=False):
+    """Register ``fn(m, *lanes)`` as an elementary function of its own name.
+
+    ``inline=True`` is for functions of a few instructions: their body is emitted at each use instead of a call.
+    """
+
+    def register(fn):
+        fn.inline = inline
+        FUNCTIONS[fn.__name__.rstrip("_")] = fn
+        return fn
+
+    return register if fn is None else register(fn)
+
+
+from fastgraph.vecmath import (  # noqa: E402  (each module registers its functions)
+    exponential,
+    hyperbolic,
+    inverse_trigonometric,
+    powers,
+    rounding,
+    special,
+    trigonometric,
+)
+
+__all__ = ["FUNCTIONS", "exponential", "function", "hyperbolic", "inverse_trigonometric", "powers", "rounding", "special", "trigonometric"]
