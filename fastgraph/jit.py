@@ -7,7 +7,8 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from numba import cfunc, njit
+from numba import cfunc, njit, types
+from numba.extending import intrinsic
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -48,3 +49,23 @@ def _cached(build):
         if "cannot cache" not in str(error):
             raise
         return build(False)
+
+
+@intrinsic
+def bits_of(typingctx, value):
+    """The bits of a float64 as a uint64."""
+
+    def codegen(context, builder, signature, args):
+        return builder.bitcast(args[0], context.get_value_type(types.uint64))
+
+    return types.uint64(types.float64), codegen
+
+
+@intrinsic
+def from_bits(typingctx, bits):
+    """The float64 that has these bits."""
+
+    def codegen(context, builder, signature, args):
+        return builder.bitcast(args[0], context.get_value_type(types.float64))
+
+    return types.float64(types.uint64), codegen

@@ -27,7 +27,7 @@ def compile_rules(rules, width):
 
 
 def _emit_loop(module, symbol, rule, arity, width):
-    """``void loop(count, operand..., out)``: the rule on ``width`` elements at a time; ``count`` is a multiple of it."""
+    """``void loop(count, operand..., out)``: the rule on ``width`` elements at a time, which divides ``count``."""
     loop = ir.Function(module, ir.FunctionType(ir.VoidType(), [_I64] + [_POINTER] * (arity + 1)), symbol)
     count, *arrays, out = loop.args
     builder = ir.IRBuilder(loop.append_basic_block("entry"))

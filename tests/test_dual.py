@@ -92,6 +92,14 @@ def test_second_derivatives_over_numpy(op):
         assert wrong_second_derivatives(op, NumPyMachine(), lambda value: np.array([value]), cancelling=True) == []
 
 
+@pytest.mark.parametrize("x", [-1e2, -1e4, -1e6])
+def test_curvature_of_the_normal_tail(x):
+    """log_ndtr is -x**2/2 to first order far out; its rule must not lose this in erfcx's derivative."""
+    (got,) = partial_tangents(OPS["log_ndtr"], NumPyMachine(), [np.array([x])], [np.array([1.0])], None)
+    with mpmath.workprec(200):
+        assert ulps(got[0], second_derivative(OPS["log_ndtr"], (x,), 0, 0, None)) <= ALLOWANCE
+
+
 def test_a_wrong_partial_is_caught():
     op = OPS["sin"]
     assert wrong_second_derivatives(op, Oracle(), Real, rule=OPS["cos"]) != []
@@ -109,8 +117,7 @@ def test_tangent_of_the_value_is_the_weighted_sum_of_partials(op):
         got = op.apply(dual, *map(dual.pair, operands, tangents), *immediate)
         result = op.apply(m, *operands, *immediate)
         shares = [
-            contribution(m, t, p)
-            for t, p in zip(tangents, op.partials(m, result, *operands, *immediate), strict=True)
+            contribution(m, t, p) for t, p in zip(tangents, op.partials(m, result, *operands, *immediate), strict=True)
         ]
     expected = sum(share for share in shares if share is not None)
     assert np.array_equal(got.primal, result, equal_nan=True)

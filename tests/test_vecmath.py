@@ -13,12 +13,25 @@ from fastgraph.vecmath import FUNCTIONS
 from tests.lanes_harness import compile_rules
 
 WIDTHS = (1, 8)
-SPECIALS = [
-    sign * value
-    for value in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 709.8, 745.2, 2.0**31, 2.0**52 + 0.5, 2.0**53, 1e22, math.inf)
-    + (5e-324, 2.225073858507201e-308, 2.2250738585072014e-308, 1.7976931348623157e308, math.pi, math.nan)
-    for sign in (1.0, -1.0)
-]
+POSITIVE = (
+    0.0,
+    0.5,
+    1.0,
+    1.5,
+    2.0,
+    3.0,
+    math.pi,
+    709.8,
+    745.2,
+    2.0**31,
+    2.0**52 + 0.5,
+    2.0**53,
+    1e22,
+    math.inf,
+    math.nan,
+)
+EDGES = (5e-324, 2.225073858507201e-308, 2.2250738585072014e-308, 1.7976931348623157e308)
+SPECIALS = [sign * value for value in (*POSITIVE, *EDGES) for sign in (1.0, -1.0)]
 
 
 def arity_of(name):
@@ -38,16 +51,19 @@ def arguments_of(name, count=1000):
     """Random arguments of a function, then all combinations of special ones; immediates are integers in range."""
     rng = np.random.default_rng(len(name))
     arity = arity_of(name)
+    immediate = name in OPS and OPS[name].immediate
+    count = count // 5 if immediate else count  # these leave the range in which the NumPy machine's fma is fast
     columns = [draw(rng, count) for _ in range(arity)]
     if arity == 3:
         columns[2][::2] = (-columns[0] * columns[1] * (1.0 + rng.integers(-4, 5, count) * 2.0**-52))[::2]
-    immediate = name in OPS and OPS[name].immediate
     specials = [SPECIALS] * arity
     if immediate:
         low, high = immediate
-        columns[-1] = np.where(rng.random(count) < 0.7, rng.integers(-9, 100, count), rng.integers(low, high + 1, count))
+        columns[-1] = np.where(
+            rng.random(count) < 0.7, rng.integers(-9, 100, count), rng.integers(low, high + 1, count)
+        )
         columns[-1] = np.clip(columns[-1], low, high).astype(np.float64)
-        specials[-1] = [float(n) for n in (low, low + 1, 0, 1, 2, 3, 7, high) if low <= n <= high]
+        specials[-1] = [float(n) for n in (low, 0, 2, 3, high) if low <= n <= high]
     if arity == 3:
         specials = [SPECIALS[::2], SPECIALS[1::2], SPECIALS[::3]]
     combined = np.array(list(itertools.product(*specials))).T
@@ -67,9 +83,7 @@ def differences(arguments, **results):
 
 @pytest.fixture(scope="module")
 def compiled():
-    rules = {
-        name: (lambda m, *lanes, name=name: getattr(m, name)(*lanes), arity_of(name)) for name in FUNCTIONS
-    }
+    rules = {name: (lambda m, *lanes, name=name: getattr(m, name)(*lanes), arity_of(name)) for name in FUNCTIONS}
     return {width: compile_rules(rules, width) for width in WIDTHS}
 
 
@@ -84,10 +98,10 @@ def test_same_bits_on_every_machine(name, compiled):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_bits_do_not_depend_on_the_neighbours(name, compiled):
-    arguments = [a[:400] for a in arguments_of(name)]
-    order = np.random.default_rng(1).permutation(400)
+    arguments = [a[:320] for a in arguments_of(name)]
+    order = np.random.default_rng(1).permutation(320)
     together = compiled[8][name](*arguments)
-    shuffled = np.empty(400)
+    shuffled = np.empty(320)
     shuffled[order] = compiled[8][name](*(a[order] for a in arguments))
     assert differences(arguments, together=together, shuffled=shuffled) == []
 

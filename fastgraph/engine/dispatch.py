@@ -1,6 +1,6 @@
 """From the op table to machine code: one LLVM ``switch`` over opcodes, with a loop per row in its arms.
 
-Stands between ``lanes`` and ``kernels``. In: the rows' rules. Out: four Numba intrinsics, which are the bodies of
+Stands between ``lanes`` and ``kernels``. In: the rows' rules. Out: two Numba intrinsics, which are the bodies of
 the sweeps: a *run* of ``count`` operations of one opcode, forward or reverse, for one input set or for a tile.
 
 Layout that every arm relies on (``program.verify`` proves it before anything runs):
@@ -15,9 +15,10 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from fastgraph import vecmath
 from fastgraph.engine.lanes import Floats, Lanes
 from fastgraph.ops import TABLE, contribution
-from fastgraph.ops.row import MASKED, MAX_ARITY, active_flag
+from fastgraph.ops.row import MASKED, MAX_ARITY, Anything, active_flag
 
 WIDTH = 8
 
@@ -201,18 +202,33 @@ def _operand_lanes(arm, m, k, i):
     return Floats(m, gathered)
 
 
+class _Probe(Anything):
+    """Runs a rule to see whether it divides, takes roots or calls elementary functions."""
+
+    def __init__(self):
+        self.expensive = False
+
+    def _note(self, *args):
+        self.expensive = True
+        return self
+
+    __truediv__ = __rtruediv__ = sqrt = _note
+
+    def __getattr__(self, name):
+        function = vecmath.FUNCTIONS.get(name)
+        if function is None:
+            return self._same
+        return (lambda *args: function(self, *args)) if function.inline else self._note
+
+
 def _is_expensive(op, partials):
-    module = ir.Module()
-    probe = ir.Function(module, ir.FunctionType(_F64, [_F64] * (op.arity + 2)), "probe")
-    m = Lanes(ir.IRBuilder(probe.append_basic_block()), 1)
-    r, n, *xs = (Floats(m, arg) for arg in probe.args)
-    immediate = () if op.immediate is None else (n,)
+    probe = _Probe()
+    operands = [probe] * (op.arity + (op.immediate is not None))
     if partials:
-        op.partials(m, r, *xs, *immediate)
+        op.partials(probe, probe, *operands)
     else:
-        op.apply(m, *xs, *immediate)
-    text = str(module)
-    return "@fastgraph." in text or " fdiv " in text or "llvm.sqrt" in text
+        op.apply(probe, *operands)
+    return probe.expensive
 
 
 # -- a tile -------------------------------------------------------------------------------------------------
@@ -265,8 +281,6 @@ def _emit_switch(builder, opcode, emit):
     builder.position_at_end(missing)
     builder.unreachable()  # Program.verify has refused every opcode that is not in the table
     for op in TABLE:
-        try: _is_expensive(op, False), _is_expensive(op, True)  # TEMP
-        except Exception: continue  # TEMP
         block = builder.append_basic_block(op.name)
         switch.add_case(_int(op.code), block)
         builder.position_at_end(block)
@@ -279,19 +293,18 @@ def _pointers(builder, *addresses):
     return [builder.inttoptr(address, _POINTER) for address in addresses]
 
 
-def _run_intrinsic(name, emit_arm, reverse):
-    """An intrinsic over one run: ``(opcode, flags, immediate, count, operands, first, tile, values[, adjoints])``."""
-    n_args = 9 if reverse else 8
+def _codegen(emit_arm):
+    """Code of a run: ``(tiled, opcode, flags, immediate, count, operands, first, tile, values[, adjoints])``."""
 
     def codegen(context, builder, signature, args):
-        opcode, flags, immediate, count, operands, first, tile, *buffers = args
+        _, opcode, flags, immediate, count, operands, first, tile, *buffers = args
         buffers = _pointers(builder, *buffers)
         (operands,) = _pointers(builder, operands)
         offset = builder.mul(first, tile)
         here = [builder.gep(base, [offset], inbounds=True, source_etype=_F64) for base in buffers]
         run = {"flags": flags, "immediate": immediate, "count": count, "operands": operands, "tile": tile}
         run |= {"values": buffers[0], "results": here[0]}
-        if reverse:
+        if len(buffers) > 1:
             run |= {"adjoints": buffers[1], "weights": here[1]}
             with builder.goto_entry_block():
                 run["spill"] = builder.alloca(_F64, MAX_ARITY * WIDTH)
@@ -300,24 +313,20 @@ def _run_intrinsic(name, emit_arm, reverse):
         _emit_switch(builder, opcode, lambda op: emit_arm(_Arm(builder, op, **run)))
         return context.get_dummy_value()
 
-    def typer(typingctx, *args):
-        return types.void(*[types.intp] * n_args), codegen
-
-    # Numba reads the parameters of an intrinsic from its signature, so each arity has its own.
-    if reverse:
-
-        def intrinsic_of(ctx, opcode, flags, immediate, count, operands, first, tile, values, adjoints):
-            return typer(ctx, opcode, flags, immediate, count, operands, first, tile, values, adjoints)
-    else:
-
-        def intrinsic_of(ctx, opcode, flags, immediate, count, operands, first, tile, values):
-            return typer(ctx, opcode, flags, immediate, count, operands, first, tile, values)
-
-    intrinsic_of.__name__ = intrinsic_of.__qualname__ = name
-    return intrinsic(intrinsic_of)
+    return codegen
 
 
-forward_one = _run_intrinsic("forward_one", _forward_one, reverse=False)
-reverse_one = _run_intrinsic("reverse_one", _reverse_one, reverse=True)
-forward_tile = _run_intrinsic("forward_tile", _forward_tile, reverse=False)
-reverse_tile = _run_intrinsic("reverse_tile", _reverse_tile, reverse=True)
+# ``tiled`` is a literal, so that one kernel's source serves both engines, and its closure holds nothing but constants:
+# Numba's disk cache would not recognise an intrinsic in a closure from one process to the next.
+@intrinsic(prefer_literal=True)
+def forward_run(typingctx, tiled, opcode, flags, immediate, count, operands, first, tile, values):
+    """Compute the results of one run."""
+    signature = types.void(tiled, *[types.intp] * 8)
+    return signature, _codegen(_forward_tile if tiled.literal_value else _forward_one)
+
+
+@intrinsic(prefer_literal=True)
+def reverse_run(typingctx, tiled, opcode, flags, immediate, count, operands, first, tile, values, adjoints):
+    """Add what the operations of one run, the last one first, hand to the adjoints of their operands."""
+    signature = types.void(tiled, *[types.intp] * 9)
+    return signature, _codegen(_reverse_tile if tiled.literal_value else _reverse_one)

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import carray, types
 from numba.extending import intrinsic
 
-from fastgraph.engine import dispatch
+from fastgraph.engine.dispatch import forward_run, reverse_run
 from fastgraph.jit import compiled, fingerprint, native
 from fastgraph.ops.arrays import ARITY
 from fastgraph.ops.row import MASKED
@@ -76,8 +76,8 @@ def _call(typingctx, function, argument):
     return types.void(types.intp, types.intp), codegen
 
 
-def _forward(step, key):
-    """The forward sweep whose inner step is the intrinsic ``step``; ``key`` is there for the cache alone."""
+def _forward(tiled, key):
+    """The forward sweep, for tiles (1) or one input set (0); ``key`` is there for the cache alone."""
 
     @native("void(intp)")
     def forward(address):
@@ -88,14 +88,15 @@ def _forward(step, key):
         for k in range(call.n_runs if call.gradient else call.n_value_runs):
             run = runs[k]
             opcode, flags, count = np.intp(run.opcode), np.intp(run.flags), np.intp(run.count)
-            step(opcode, flags, np.intp(run.immediate), count, operands, slot, call.tile, call.values)
+            immediate = np.intp(run.immediate)
+            forward_run(tiled, opcode, flags, immediate, count, operands, slot, call.tile, call.values)
             operands += 4 * count * (ARITY[opcode] + (flags // MASKED & 1))
             slot += count
 
     return forward
 
 
-def _reverse(step, key):
+def _reverse(tiled, key):
     """The reverse sweep, from the adjoints of the outputs to those of the leaves."""
 
     @native("void(intp)")
@@ -110,9 +111,8 @@ def _reverse(step, key):
             operands -= 4 * count * (ARITY[opcode] + (flags // MASKED & 1))
             slot -= count
             if flags:  # else nothing flows through this run
-                step(
-                    opcode, flags, np.intp(run.immediate), count, operands, slot, call.tile, call.values, call.adjoints
-                )
+                values, adjoints, immediate = call.values, call.adjoints, np.intp(run.immediate)
+                reverse_run(tiled, opcode, flags, immediate, count, operands, slot, call.tile, values, adjoints)
 
     return reverse
 
@@ -120,10 +120,7 @@ def _reverse(step, key):
 @cache
 def sweeps(tiled):
     """The native forward and reverse sweeps, for tiles or for one input set; compiled or loaded at first use."""
-    key = fingerprint()
-    if tiled:
-        return _forward(dispatch.forward_tile, key), _reverse(dispatch.reverse_tile, key)
-    return _forward(dispatch.forward_one, key), _reverse(dispatch.reverse_one, key)
+    return _forward(int(tiled), fingerprint()), _reverse(int(tiled), fingerprint())
 
 
 @compiled

@@ -307,7 +307,8 @@ class Lanes:
         before = self.builder.block
         taken = self.builder.append_basic_block("rare")
         after = self.builder.append_basic_block("common")
-        self.builder.cbranch(self._any(mask), taken, after)
+        branch = self.builder.cbranch(self._any(mask), taken, after)
+        branch.set_weights([1, 10_000])  # or LLVM flattens a short slow path into the common one
         self.builder.position_at_end(taken)
         merged = self.where(mask, slow(), fast)
         leaving = self.builder.block

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastgraph.ops.oracle import exact_value, ulps
+from fastgraph.ops.oracle import exact_value, spacing, ulps
+from fastgraph.ops.real import mpmath
 from fastgraph.reference import NumPyMachine
 
 AWAY_FROM_ZEROS = "away from its zeros"
@@ -109,9 +110,21 @@ def values(op, operands, n=None, machine=None):
         return np.asarray(op.apply(machine or NumPyMachine(), *operands, *immediate))
 
 
-def error(op, got, exact):
-    """The error of a value of ``op`` in ulps, under the exception that its doc states: near zeros the unit is 1's."""
-    return ulps(got, exact, unit_of=1 if AWAY_FROM_ZEROS in op.doc else 0)
+def error(op, args, n, got, exact):
+    """The error of a value of ``op`` in ulps, or in the larger unit of rows that hold away from their zeros.
+
+    There the unit is what the true value moves by when every operand moves by a unit of its own (relative 2**-52), if
+    that is more than an ulp of the value: near a zero it is, and no algorithm that rounds can be better.
+    """
+    found = ulps(got, exact)
+    if found <= op.ulps or found == math.inf or AWAY_FROM_ZEROS not in op.doc:
+        return found
+    moved = 0
+    with mpmath.workprec(200):
+        for k, arg in enumerate(args):
+            nearby = [*args[:k], mpmath.mpf(arg) * (1 + mpmath.ldexp(1, -52)), *args[k + 1 :]]
+            moved += abs(exact_value(op, nearby, n).value - exact.value)
+        return found / max(1.0, float(moved / spacing(exact)))
 
 
 def measure(op, points=2000, seed=0):
@@ -120,7 +133,7 @@ def measure(op, points=2000, seed=0):
     for n, operands in arguments(op, points, seed):
         total += operands.shape[1]
         for got, args in zip(values(op, operands, n).tolist(), operands.T.tolist(), strict=True):
-            found = error(op, got, exact_value(op, args, n))
+            found = error(op, args, n, got, exact_value(op, args, n))
             if found > worst[0]:
                 worst = (found, tuple(args), n)
     return Accuracy(op, *worst, total)

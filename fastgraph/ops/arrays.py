@@ -1,13 +1,8 @@
 """The op table as arrays and numbers, for compiled code that must ask the table something. In: rows. Out: columns."""
 
-from collections import namedtuple
-
 import numpy as np
 
 from fastgraph.ops import MAX_ARITY, TABLE
-
-Codes = namedtuple("Codes", [op.name for op in TABLE])
-CODES = Codes(*(op.code for op in TABLE))
 
 ARITY = np.array([op.arity for op in TABLE], dtype=np.int64)
 IMMEDIATE = np.array([op.immediate is not None for op in TABLE], dtype=np.bool_)

@@ -6,105 +6,11 @@ differences of the value, so they check the rules and do not repeat them.
 """
 
 import math
-import operator
 
-try:
-    import mpmath
-except ImportError as error:  # pragma: no cover
-    raise ImportError("fastgraph.ops.oracle needs mpmath: pip install 'fastgraph[test]'") from error
+from fastgraph.ops.real import INF, NAN, Real, mpmath
 
-INF, NAN = math.inf, math.nan
 _mp = mpmath.mp
 OVERFLOW = _mp.ldexp(1, 1024)
-
-
-class Real:
-    """A number of the extended real line at mpmath's working precision, with the sign of zero that mpmath lacks.
-
-    Operators follow IEEE 754 at inf, nan and signed zeros, and neither overflow nor underflow.
-    """
-
-    __slots__ = ("_minus_zero", "value")
-    __hash__ = None
-
-    def __init__(self, value, minus_zero=False):
-        if isinstance(value, Real):
-            value, minus_zero = value.value, value._minus_zero
-        elif isinstance(value, float) and value == 0.0:
-            minus_zero = math.copysign(1.0, value) < 0.0
-        self.value = value if isinstance(value, mpmath.mpf) else mpmath.mpf(value)
-        self._minus_zero = minus_zero and self.value == 0
-
-    @property
-    def negative(self):
-        """The sign bit; a NaN has none."""
-        return self._minus_zero or self.value < 0
-
-    @property
-    def isnan(self):
-        return self.value != self.value
-
-    @property
-    def isfinite(self):
-        return bool(_mp.isfinite(self.value))
-
-    def __float__(self):
-        return -0.0 if self._minus_zero else float(self.value)
-
-    def __repr__(self):
-        return f"Real({'-0.0' if self._minus_zero else self.value})"
-
-    def __neg__(self):
-        return Real(-self.value, self.value == 0 and not self._minus_zero)
-
-    def __add__(self, other):
-        other = Real(other)
-        return Real(self.value + other.value, self._minus_zero and other._minus_zero)
-
-    __radd__ = __add__
-
-    def __sub__(self, other):
-        return self + -Real(other)
-
-    def __rsub__(self, other):
-        return Real(other) + -self
-
-    def __mul__(self, other):
-        other = Real(other)
-        return Real(self.value * other.value, self.negative != other.negative)
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, other):
-        other = Real(other)
-        minus = self.negative != other.negative
-        if other.value == 0:
-            return Real(NAN if self.value == 0 or self.isnan else -INF if minus else INF)
-        return Real(self.value / other.value, minus)
-
-    def __rtruediv__(self, other):
-        return Real(other) / self
-
-    def _compared(self, relation, other):
-        return bool(relation(self.value, Real(other).value))
-
-    def __lt__(self, other):
-        return self._compared(operator.lt, other)
-
-    def __le__(self, other):
-        return self._compared(operator.le, other)
-
-    def __gt__(self, other):
-        return self._compared(operator.gt, other)
-
-    def __ge__(self, other):
-        return self._compared(operator.ge, other)
-
-    def __eq__(self, other):
-        return self._compared(operator.eq, other)
-
-    def __ne__(self, other):
-        return self._compared(operator.ne, other)
 
 
 def _mills(x):
@@ -120,7 +26,9 @@ def _mills(x):
 
 def _erfc(x):
     if x > 1e10:
-        return _mp.exp(-x * x) * _mills(x) / (_mp.sqrt(_mp.pi) * x)
+        # Below 2**(-10**20): of no weight beside any binary64 number, so a few bits do.
+        with mpmath.workprec(150):
+            return _mp.exp(-x * x) * _mills(x) / (_mp.sqrt(_mp.pi) * x)
     return 2 - _erfc(-x) if x < -1e10 else _mp.erfc(x)
 
 
@@ -158,7 +66,7 @@ def _polygamma(n, x):
 def _log_ndtr(x):
     if x > 0:
         return _mp.log1p(-_erfc(x / _mp.sqrt(2)) / 2)
-    return _mp.log(_erfc(-x / _mp.sqrt(2)) / 2)
+    return _mp.log(_erfcx(-x / _mp.sqrt(2)) / 2) - x * x / 2
 
 
 # name: (function of a finite mpf, its limits at -inf and inf). Complex results stand for "not in the domain".
@@ -199,9 +107,8 @@ _UNARY = {
     "softplus": (lambda x: max(x, 0) + _mp.log1p(_mp.exp(-abs(x))), 0, INF),
 }
 # Functions of which a zero result carries the sign of the argument: odd ones, and the roundings.
-_SIGNED_ZERO = frozenset(
-    "sqrt cbrt expm1 log1p sin tan asin atan sinh tanh asinh atanh floor ceil trunc rint erf".split()
-)
+_SIGNED_ZERO = {"sqrt", "cbrt", "expm1", "log1p", "sin", "tan", "asin", "atan", "sinh", "tanh", "asinh", "atanh", "erf"}
+_SIGNED_ZERO |= {"floor", "ceil", "trunc", "rint"}
 
 
 def _unary(name):
@@ -449,9 +356,9 @@ def spacing(exact):
 def ulps(got, exact, unit_of=0):
     """The error of the float ``got`` in units in the last place of ``exact``, a :class:`Real` or any number.
 
-    The unit is :func:`spacing` at ``exact``, or at ``unit_of`` where that is larger. An infinite ``got`` counts as 2**1024,
-    but has error 0 if ``exact`` rounds to it. NaN has error 0 from NaN and inf from everything else. The sign of zero
-    is not seen.
+    The unit is :func:`spacing` at ``exact``, or at ``unit_of`` where that is larger. An infinite ``got`` counts as
+    2**1024, but has error 0 if ``exact`` rounds to it. NaN has error 0 from NaN and inf from everything else. The sign
+    of zero is not seen.
     """
     exact = Real(exact).value
     got = float(got)

@@ -83,14 +83,14 @@ class Op:
 
     @cached_property
     def _partial_kinds(self):
-        anything = _Anything()
+        anything = Anything()
         immediate = () if self.immediate is None else (anything,)
         return self.partials(anything, anything, *[anything] * self.arity, *immediate)
 
     @property
     def flows(self):
         """Per operand, whether anything flows back to it at all."""
-        return tuple(contribution(_Anything(), _Anything(), p) is not None for p in self._partial_kinds)
+        return tuple(contribution(Anything(), Anything(), p) is not None for p in self._partial_kinds)
 
     @property
     def scales(self):
@@ -106,7 +106,7 @@ class Op:
         return self.value(m, *args)
 
 
-class _Anything:
+class Anything:
     """The algebra that knows nothing: every operation and function gives itself. Shows the structure of a rule."""
 
     def _same(self, *args):

@@ -210,7 +210,7 @@ ROWS = [
     Op("erfcx", 1, _erfcx_partials, None, "exp(x*x) erfc(x)", domain=_one(-26.0, 1e10), ulps=4),
     Op("lgamma", 1, lambda m, r, x: (m.digamma(x),), None, "log |gamma(x)|; the bound holds away from its zeros", domain=_one(-30.0, 1e6, 2.0, -2.0, -0.5), ulps=4),
     Op("digamma", 1, lambda m, r, x: (m.polygamma(x, 1),), None, "derivative of lgamma; the bound holds away from its zeros", domain=_one(-30.0, 1e6, 2.0, -2.0, -0.5), ulps=4),
-    Op("polygamma", 1, lambda m, r, x, n: (m.polygamma(x, n + 1),), None, "n-th derivative of digamma",
+    Op("polygamma", 1, lambda m, r, x, n: (m.polygamma(x, n + 1),), None, "n-th derivative of digamma; the bound holds away from its zeros",
        immediate=(1, 100), domain=Domain(((0.01, 1e4),), (EDGES + (2.0, -2.0, -0.5),), (1, 2, 3, 4, 7, 20)), ulps=4),
     Op("ndtr", 1, lambda m, r, x: (ONE_OVER_SQRT_2PI * m.exp(-0.5 * (x * x)),), None, "normal cumulative distribution function", domain=_one(-38.0, 9.0), ulps=4),
     Op("log_ndtr", 1, lambda m, r, x: (SQRT_2_OVER_PI / m.erfcx(x * -SQRT_HALF),), None, "log(ndtr(x))", domain=_one(-1e6, 9.0), ulps=4),

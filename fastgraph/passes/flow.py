@@ -9,8 +9,13 @@ import numpy as np
 
 from fastgraph.jit import compiled
 from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
-from fastgraph.ops.arrays import ARITY, CODES, FLOWS, SCALES
+from fastgraph.ops import OPS
+from fastgraph.ops.arrays import ARITY, FLOWS, SCALES
 from fastgraph.passes.columns import NO_MASK, Columns
+
+_NAMES = ("logical_and", "logical_not", "logical_or", "where")
+LOGICAL_AND, LOGICAL_NOT, LOGICAL_OR, WHERE = range(len(_NAMES))
+CODES = np.array([OPS[name].code for name in _NAMES], dtype=np.int64)
 
 # A condition is a literal, 2 * node + (1 if negated), or one of:
 _NEVER, _ALWAYS = -2, -1
@@ -52,7 +57,7 @@ def _active(rows, outputs, arity, flows):
 
 def branch_masks(columns):
     """Give every node that matters on some branches only its mask, with the logical nodes that compute the masks."""
-    if not np.any(columns.rows[:, 0] == CODES.where):
+    if not np.any(columns.rows[:, 0] == CODES[WHERE]):
         return columns
     added, conditions = _conditions(columns.rows, columns.outputs, CODES, ARITY, FLOWS)
     rows = np.concatenate([columns.rows, added])
@@ -62,8 +67,9 @@ def branch_masks(columns):
     gated[: len(codes)][operation] = SCALES[codes[operation]]
     gated[: len(codes)] &= conditions >= 0
     masks = np.full(len(rows), NO_MASK, np.int64)
-    rows, masks = _with_masks(rows, masks, np.flatnonzero(gated), conditions, CODES)
-    return Columns(rows, columns.constants, columns.outputs, masks)
+    extra = _point(rows, masks, np.flatnonzero(gated), conditions, CODES)
+    masks = np.concatenate([masks, np.full(len(extra), NO_MASK)])
+    return Columns(np.concatenate([rows, extra]), columns.constants, columns.outputs, masks)
 
 
 @compiled
@@ -73,7 +79,7 @@ def _conditions(rows, outputs, codes, arity, flows):
     condition = np.full(n, _NEVER, np.int64)
     for node in outputs:
         condition[node] = _ALWAYS
-    added = np.empty((64, N_COLUMNS), np.uint32)
+    added = np.zeros((64, N_COLUMNS), np.uint32)
     n_added = 0
     known = {(0, 0, 0): 0}
     for node in range(n - 1, -1, -1):
@@ -84,24 +90,31 @@ def _conditions(rows, outputs, codes, arity, flows):
             if not flows[code, k]:
                 continue
             if n_added + 16 > len(added):
-                grown = np.empty((2 * len(added), N_COLUMNS), np.uint32)
-                grown[:n_added] = added[:n_added]
-                added = grown
+                added = _grown(added)
             use = condition[node]
-            if code == codes.where and k > 0:
+            if code == codes[WHERE] and k > 0:
                 literal = 2 * np.int64(rows[node, 1]) + (1 if k == 2 else 0)
-                use, n_added = _combine(use, literal, codes.logical_and, codes, n, added, n_added, known)
+                use, n_added = _combine(use, literal, codes[LOGICAL_AND], codes, n, added, n_added, known)
             operand = rows[node, 1 + k]
             condition[operand], n_added = _combine(
-                condition[operand], use, codes.logical_or, codes, n, added, n_added, known
+                condition[operand], use, codes[LOGICAL_OR], codes, n, added, n_added, known
             )
-    return added[:n_added].copy(), condition
+    return added[:n_added], condition
+
+
+@compiled
+def _grown(rows):
+    grown = np.zeros((2 * len(rows), N_COLUMNS), np.uint32)
+    for i in range(len(rows)):
+        for k in range(N_COLUMNS):
+            grown[i, k] = rows[i, k]
+    return grown
 
 
 @compiled
 def _combine(p, q, code, codes, n, added, n_added, known):
     """The literal of ``p and q`` or ``p or q``, adding rows where it has none yet."""
-    neutral, absorbing = (_ALWAYS, _NEVER) if code == codes.logical_and else (_NEVER, _ALWAYS)
+    neutral, absorbing = (_ALWAYS, _NEVER) if code == codes[LOGICAL_AND] else (_NEVER, _ALWAYS)
     if p == neutral or p == q:
         return q, n_added
     if q == neutral:
@@ -116,25 +129,23 @@ def _combine(p, q, code, codes, n, added, n_added, known):
     for k, literal in enumerate((low, high)):
         operands[k] = literal >> 1
         if literal & 1:
-            negated = (np.int64(codes.logical_not), literal, literal)
+            negated = (np.int64(codes[LOGICAL_NOT]), literal, literal)
             if negated not in known:
-                added[n_added] = 0
-                added[n_added, 0], added[n_added, 1] = codes.logical_not, literal >> 1
+                added[n_added, 0], added[n_added, 1] = codes[LOGICAL_NOT], literal >> 1
                 known[negated] = n + n_added
                 n_added += 1
             operands[k] = known[negated]
-    added[n_added] = 0
     added[n_added, 0], added[n_added, 1], added[n_added, 2] = code, operands[0], operands[1]
     known[key] = 2 * (n + n_added)
     return known[key], n_added + 1
 
 
 @compiled
-def _with_masks(rows, masks, gated, conditions, codes):
-    """Point the gated nodes at their masks; a negated literal needs a logical_not, which is appended."""
+def _point(rows, masks, gated, conditions, codes):
+    """Point the gated nodes at their masks; return the rows of the negations that are missing, to be appended."""
     negation = np.full(len(rows), -1, np.int64)
     for node in range(len(rows)):
-        if rows[node, 0] == codes.logical_not:
+        if rows[node, 0] == codes[LOGICAL_NOT]:
             negation[rows[node, 1]] = node
     extra = np.zeros((len(gated), N_COLUMNS), np.uint32)
     n_extra = 0
@@ -143,11 +154,9 @@ def _with_masks(rows, masks, gated, conditions, codes):
         mask = literal >> 1
         if literal & 1:
             if negation[mask] < 0:
-                extra[n_extra, 0], extra[n_extra, 1] = codes.logical_not, mask
+                extra[n_extra, 0], extra[n_extra, 1] = codes[LOGICAL_NOT], mask
                 negation[mask] = len(rows) + n_extra
                 n_extra += 1
             mask = negation[mask]
         masks[node] = mask
-    all_masks = np.full(len(rows) + n_extra, NO_MASK, np.int64)
-    all_masks[: len(masks)] = masks
-    return np.concatenate((rows, extra[:n_extra])), all_masks
+    return extra[:n_extra]

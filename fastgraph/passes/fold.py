@@ -15,7 +15,7 @@ def fold(columns, evaluate):
     ``evaluate(columns) -> float64 array`` of the outputs sweeps a program, so folded values have the bits that the
     sweep would have computed.
     """
-    constant, wanted = _constant_nodes(columns.rows, columns.outputs, ARITY)
+    wanted = np.flatnonzero(_constant_nodes(columns.rows, columns.outputs, ARITY))
     if not len(wanted):
         return columns
     values = evaluate(prune(Columns(columns.rows, columns.constants, wanted)))
@@ -28,7 +28,7 @@ def fold(columns, evaluate):
 
 @compiled
 def _constant_nodes(rows, outputs, arity):
-    """Which nodes are constant, and which of them are operations that a varying node or an output reads."""
+    """Which operations are constant, and read by a varying node or an output."""
     n = len(rows)
     constant = np.zeros(n, np.bool_)
     read = np.zeros(n, np.bool_)
@@ -48,4 +48,4 @@ def _constant_nodes(rows, outputs, arity):
     wanted = np.zeros(n, np.bool_)
     for node in range(n):
         wanted[node] = constant[node] and read[node] and rows[node, 0] != CONSTANT
-    return constant, np.flatnonzero(wanted)
+    return wanted

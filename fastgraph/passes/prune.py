@@ -38,14 +38,18 @@ def needed_by(rows, outputs, masks, arity):
 @compiled
 def _compact(rows, constants, needed, arity):
     renamed = np.full(len(rows), -1, np.int64)
-    kept = np.empty((np.sum(needed), rows.shape[1]), np.uint32)
+    size = 0
+    for node in range(len(rows)):
+        size += needed[node]
+    kept = np.zeros((size, rows.shape[1]), np.uint32)
     numbers = np.empty(len(constants), np.float64)
     n = n_constants = 0
     for node in range(len(rows)):
         if not needed[node]:
             continue
-        kept[n] = rows[node]
         code = rows[node, 0]
+        for k in range(rows.shape[1]):
+            kept[n, k] = rows[node, k]
         if code == CONSTANT:
             numbers[n_constants] = constants[rows[node, 1]]
             kept[n, 1] = n_constants
@@ -55,7 +59,7 @@ def _compact(rows, constants, needed, arity):
                 kept[n, 1 + k] = renamed[rows[node, 1 + k]]
         renamed[node] = n
         n += 1
-    return kept, numbers[:n_constants].copy(), renamed
+    return kept, numbers[:n_constants], renamed
 
 
 @compiled

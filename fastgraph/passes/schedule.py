@@ -15,9 +15,10 @@ from fastgraph.graph import CONSTANT, INPUT
 from fastgraph.ops.row import MASKED
 from fastgraph.ops.arrays import ARITY, IMMEDIATE
 from fastgraph.passes.columns import NO_MASK
-from fastgraph.passes.prune import needed_by
 from fastgraph.passes.flow import active_operands
+from fastgraph.passes.prune import needed_by
 
+SEARCHED = 64  # keys looked at for the largest group, so that thousands of immediates do not make it quadratic
 BLOCK = 1 << 15  # nodes scheduled together: their values and adjoints fit a 1 MiB L2 cache
 
 
@@ -44,7 +45,8 @@ def schedule(columns, n_leaves, block=BLOCK):
     valued = needed_by(rows, columns.outputs, np.empty(0, np.int64), ARITY)
     operation = rows[:, 0] < len(ARITY)
     parts = [np.flatnonzero(valued & operation), np.flatnonzero(~valued & operation)]
-    ordered = [_order(part, rows, flags, ARITY, IMMEDIATE, block) for part in parts]
+    keys, n_keys = _keys(rows, flags)
+    ordered = [_order(part, rows, keys, n_keys, ARITY, block) for part in parts]
     order = np.concatenate([nodes for nodes, _ in ordered])
     counts = np.concatenate([sizes for _, sizes in ordered])
     slots = _slots(rows, order, n_leaves)
@@ -52,11 +54,23 @@ def schedule(columns, n_leaves, block=BLOCK):
     return Schedule(opcodes, run_flags, immediates, counts, len(ordered[0][1]), operands, slots[columns.outputs])
 
 
+def _keys(rows, flags):
+    """A number per node that two operations share if they may share a run: opcode, flags and immediate agree."""
+    keys = rows[:, 0].astype(np.int64) * 16 + flags
+    n_keys = 16 * len(ARITY)
+    with_immediate = np.flatnonzero(np.isin(rows[:, 0], np.flatnonzero(IMMEDIATE)))
+    if len(with_immediate):
+        immediates = rows[with_immediate, 1 + ARITY[rows[with_immediate, 0]]]
+        _, numbers = np.unique(keys[with_immediate] << 32 | immediates, return_inverse=True)
+        keys[with_immediate] = n_keys + numbers
+        n_keys += len(with_immediate)
+    return keys, n_keys
+
+
 @compiled
-def _order(nodes, rows, flags, arity, immediate, block):
-    """Reorder ``nodes`` block by block into runs; return the order and the runs' sizes."""
+def _order(nodes, rows, keys, n_keys, arity, block):
+    """Reorder ``nodes`` block by block into runs of one key; return the order and the runs' sizes."""
     n = len(nodes)
-    n_keys = 16 * len(arity)
     order = np.empty(n, np.int64)
     sizes = np.empty(n, np.int64)
     place = np.full(len(rows), -1, np.int64)  # node -> place in its block, while the block is scheduled
@@ -66,8 +80,8 @@ def _order(nodes, rows, flags, arity, immediate, block):
     ready = np.zeros(n_keys, np.int64)  # operations waiting, by key
     live = np.empty(n_keys, np.int64)  # keys with operations waiting
     for low in range(0, n, block):
-        part = nodes[low : low + block]
-        m = len(part)
+        m = min(block, n - low)
+        part = nodes[low : low + m]
         for i in range(m):
             place[part[i]] = i
         # Users of each operation inside the block, as a compressed list.
@@ -82,7 +96,9 @@ def _order(nodes, rows, flags, arity, immediate, block):
         for i in range(m):
             first[i + 1] += first[i]
         users = np.empty(first[m], np.int64)
-        fill = first[:-1].copy()
+        fill = np.empty(m, np.int64)
+        for i in range(m):
+            fill[i] = first[i]
         for i in range(m):
             for k in range(arity[rows[part[i], 0]]):
                 operand = place[rows[part[i], 1 + k]]
@@ -93,11 +109,11 @@ def _order(nodes, rows, flags, arity, immediate, block):
         n_live = 0
         for i in range(m):
             if pending[i] == 0:
-                n_live = _enqueue(i, _key(rows, flags, part[i]), head, tail, follow, ready, live, n_live)
+                n_live = _enqueue(i, keys[part[i]], head, tail, follow, ready, live, n_live)
         begin = done
         while done < begin + m:
             best = 0
-            for j in range(1, n_live):
+            for j in range(1, min(n_live, SEARCHED)):
                 if ready[live[j]] > ready[live[best]]:
                     best = j
             key = live[best]
@@ -110,11 +126,8 @@ def _order(nodes, rows, flags, arity, immediate, block):
                 done += 1
                 i = follow[i]
             ready[key] = 0
-            if immediate[key >> 4]:
-                n_runs = _split_by_immediate(order[start:done], rows, arity[key >> 4], sizes, n_runs)
-            else:
-                sizes[n_runs] = done - start
-                n_runs += 1
+            sizes[n_runs] = done - start
+            n_runs += 1
             for j in range(start, done):
                 i = place[order[j]]
                 for u in range(first[i], first[i + 1]):
@@ -122,16 +135,11 @@ def _order(nodes, rows, flags, arity, immediate, block):
                     pending[user] -= 1
                     if pending[user] == 0:
                         n_live = _enqueue(
-                            user, _key(rows, flags, part[user]), head, tail, follow, ready, live, n_live
+                            user, keys[part[user]], head, tail, follow, ready, live, n_live
                         )
         for i in range(m):
             place[part[i]] = -1
-    return order, sizes[:n_runs].copy()
-
-
-@compiled
-def _key(rows, flags, node):
-    return np.int64(rows[node, 0]) * 16 + flags[node]
+    return order, sizes[:n_runs]
 
 
 @compiled
@@ -145,23 +153,6 @@ def _enqueue(i, key, head, tail, follow, ready, live, n_live):
     tail[key] = i
     ready[key] += 1
     return n_live
-
-
-@compiled
-def _split_by_immediate(run, rows, column, sizes, n_runs):
-    """Sort a run by its immediates, and cut it where they change: a run has one."""
-    immediates = np.empty(len(run), np.uint32)
-    for j in range(len(run)):
-        immediates[j] = rows[run[j], 1 + column]
-    by_value = np.argsort(immediates, kind="mergesort")
-    run[:] = run[by_value].copy()
-    start = 0
-    for j in range(1, len(run) + 1):
-        if j == len(run) or immediates[by_value[j]] != immediates[by_value[start]]:
-            sizes[n_runs] = j - start
-            n_runs += 1
-            start = j
-    return n_runs
 
 
 @compiled

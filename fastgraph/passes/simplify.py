@@ -6,60 +6,79 @@ every operand, inf, nan, signed zeros and subnormals included; so x + 0, x - x, 
 
 import numpy as np
 
-from fastgraph.jit import compiled
+from fastgraph.jit import bits_of, compiled, from_bits
 from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
-from fastgraph.ops.arrays import ARITY, CODES, COMMUTATIVE, IMMEDIATE
+from fastgraph.ops import OPS
+from fastgraph.ops.arrays import ARITY, COMMUTATIVE, IMMEDIATE
 from fastgraph.passes.columns import Columns
+
+# The opcodes that rules speak of, passed as an array: compiled code on disk must not hold numbers that the table gives.
+_NAMES = ("abs", "add", "div", "eq", "logical_not", "mul", "ne", "neg", "powi", "reciprocal", "square", "sub", "where")
+ABS, ADD, DIV, EQ, LOGICAL_NOT, MUL, NE, NEG, POWI, RECIPROCAL, SQUARE, SUB, WHERE = range(len(_NAMES))
+CODES = np.array([OPS[name].code for name in _NAMES], dtype=np.int64)
 
 
 def simplify(columns):
     """Apply the exact rules and share equal nodes."""
     # Only these rules make a constant that was not there; each node makes at most one.
-    extra = int(np.isin(columns.rows[:, 0], [CODES.div, CODES.powi]).sum())
+    extra = int(np.isin(columns.rows[:, 0], [CODES[DIV], CODES[POWI]]).sum())
     rows, constants, renamed = _rewrite(columns.rows, columns.constants, extra, CODES, ARITY, COMMUTATIVE, IMMEDIATE)
     return Columns(rows, constants, renamed[columns.outputs])
 
 
 @compiled
 def _rewrite(rows, constants, extra, codes, arity, commutative, immediate):
-    out = np.empty((len(rows) + extra, N_COLUMNS), np.uint32)
-    kinds = np.empty(len(out), np.uint16)  # the codes once more: dense, so that looking at operands stays in cache
-    numbers = np.empty(len(constants) + extra, np.float64)
+    n_max = len(rows) + extra
+    out = np.empty((n_max, N_COLUMNS), np.uint32)
+    kinds = np.empty(n_max, np.uint16)  # the codes once more: dense, so that looking at operands stays in cache
     size = 16
-    while size < 2 * len(out):
+    while size < 2 * n_max:
         size *= 2
     table = np.full(size, -1, np.int32)  # open addressing, linear probing
     renamed = np.empty(len(rows), np.int64)
-    counts = np.zeros(2, np.int64)  # nodes, constants
+    count = np.zeros(1, np.int64)
     row = np.zeros(N_COLUMNS, np.uint32)
     for node in range(len(rows)):
-        row[:] = rows[node]
-        code = row[0]
+        code = rows[node, 0]
+        for k in range(N_COLUMNS):
+            row[k] = rows[node, k]
         if code == CONSTANT:
-            renamed[node] = _constant(constants[row[1]], out, kinds, numbers, table, counts)
-            continue
-        if code != INPUT:
+            _set_constant(row, constants[row[1]])
+        elif code != INPUT:
             for k in range(arity[code]):
                 row[1 + k] = renamed[row[1 + k]]
-            same = _reduce(row, out, kinds, numbers, table, counts, codes)
+            same = -1
+            again = True
+            while again:
+                same, again, divisor = _reduce(row, out, kinds, codes)
+                if divisor != 0.0:
+                    # x / 2**k is x * 2**-k, exactly: both are normal, and each rounds the same real number.
+                    x = row[1]
+                    _set_constant(row, 1.0 / divisor)
+                    reciprocal = _share(row, out, kinds, table, count)
+                    row[0], row[1], row[2], row[3] = codes[MUL], x, reciprocal, 0
             if same >= 0:
                 renamed[node] = same
                 continue
-            if commutative[row[0]] and row[1] > row[2]:
-                row[1], row[2] = row[2], row[1]
-            for k in range(1 + arity[row[0]] + immediate[row[0]], N_COLUMNS):
-                row[k] = 0
-        renamed[node] = _share(row, out, kinds, table, counts)
-    index = 0
-    for node in range(counts[0]):
+            code = row[0]
+            if code != CONSTANT:
+                if commutative[code] and row[1] > row[2]:
+                    row[1], row[2] = row[2], row[1]
+                for k in range(1 + arity[code] + immediate[code], N_COLUMNS):
+                    row[k] = 0
+        renamed[node] = _share(row, out, kinds, table, count)
+    numbers = np.empty(len(constants) + extra, np.float64)
+    n_constants = 0
+    for node in range(count[0]):
         if kinds[node] == CONSTANT:  # constants carried their bits, now their index
-            out[node, 1], out[node, 2], out[node, 3] = index, 0, 0
-            index += 1
-    return out[: counts[0]].copy(), numbers[: counts[1]].copy(), renamed
+            numbers[n_constants] = _number(node, out)
+            out[node, 1], out[node, 2], out[node, 3] = n_constants, 0, 0
+            n_constants += 1
+    return out[: count[0]], numbers[:n_constants], renamed
 
 
 @compiled
-def _share(row, out, kinds, table, counts):
+def _share(row, out, kinds, table, count):
     """The node that equals ``row``: one that is there, or a new one."""
     h = np.uint64(1469598103934665603)
     for k in range(N_COLUMNS):
@@ -72,147 +91,122 @@ def _share(row, out, kinds, table, counts):
         for k in range(N_COLUMNS):
             equal &= out[there, k] == row[k]
         if equal:
-            return there
+            return np.intp(there)
         at = (at + 1) & (len(table) - 1)
-    node = counts[0]
+    node = count[0]
+    count[0] += 1
     table[at] = node
-    out[node] = row
     kinds[node] = row[0]
-    counts[0] += 1
+    for k in range(N_COLUMNS):
+        out[node, k] = row[k]
     return node
 
 
 @compiled
-def _constant(value, out, kinds, numbers, table, counts):
-    """The node of a constant. Its row holds the bits, so that equal bits meet in the table."""
-    bits = np.array([value]).view(np.uint64)[0]
-    row = np.zeros(N_COLUMNS, np.uint32)
-    row[0] = CONSTANT
-    row[2] = bits >> np.uint64(32)
-    row[3] = bits & np.uint64(0xFFFFFFFF)
-    before = counts[0]
-    node = _share(row, out, kinds, table, counts)
-    if node == before:
-        numbers[counts[1]] = value
-        counts[1] += 1
-    return node
-
-
-@compiled
-def _is_number(node, value, out, kinds, either_zero):
-    """Whether a node is the constant ``value``; zeros of either sign only if asked."""
-    if kinds[node] != CONSTANT:
-        return False
-    number = _number(node, out)
-    if number != value:
-        return False
-    return either_zero or value != 0.0 or np.signbit(number) == np.signbit(value)
+def _set_constant(row, value):
+    """Make ``row`` a constant that carries its bits, so that equal bits, and only they, meet in the table."""
+    bits = bits_of(value)
+    row[0], row[1] = CONSTANT, 0
+    row[2], row[3] = bits >> np.uint64(32), bits & np.uint64(0xFFFFFFFF)
 
 
 @compiled
 def _number(node, out):
-    bits = np.empty(1, np.uint64)
-    bits[0] = (np.uint64(out[node, 2]) << np.uint64(32)) | np.uint64(out[node, 3])
-    return bits.view(np.float64)[0]
+    return from_bits((np.uint64(out[node, 2]) << np.uint64(32)) | np.uint64(out[node, 3]))
 
 
 @compiled
-def _reduce(row, out, kinds, numbers, table, counts, codes):
-    """Rewrite ``row`` in place until no rule fits; the node it equals, or -1 if it is still an operation."""
-    while True:
-        code, x, y = row[0], np.intp(row[1]), np.intp(row[2])
-        if code == codes.neg or code == codes.abs or code == codes.square or code == codes.logical_not:
-            inner = kinds[x]
-            if code == codes.neg and inner == codes.neg:
-                return np.intp(out[x, 1])
-            if code == codes.abs and inner == codes.abs:
-                return x
-            if code == codes.logical_not and inner == codes.eq:
-                row[0], row[1], row[2] = codes.ne, out[x, 1], out[x, 2]
-            elif code == codes.logical_not and inner == codes.ne:
-                row[0], row[1], row[2] = codes.eq, out[x, 1], out[x, 2]
-            elif code != codes.logical_not and (inner == codes.neg or (inner == codes.abs and code == codes.square)):
-                row[1] = out[x, 1]
-            else:
-                return -1
-        elif code == codes.add:
-            if _is_number(y, -0.0, out, kinds, False):
-                return x
-            if _is_number(x, -0.0, out, kinds, False):
-                return y
-            if kinds[y] == codes.neg:
-                row[0], row[2] = codes.sub, out[y, 1]
-            elif kinds[x] == codes.neg:
-                row[0], row[1], row[2] = codes.sub, y, out[x, 1]
-            else:
-                return -1
-        elif code == codes.sub:
-            if _is_number(y, 0.0, out, kinds, False):
-                return x
-            if _is_number(x, -0.0, out, kinds, False):
-                row[0], row[1] = codes.neg, y
-            elif kinds[y] == codes.neg:
-                row[0], row[2] = codes.add, out[y, 1]
-            else:
-                return -1
-        elif code == codes.mul:
-            if _is_number(y, 1.0, out, kinds, False):
-                return x
-            if _is_number(x, 1.0, out, kinds, False):
-                return y
-            if _is_number(y, -1.0, out, kinds, False):
-                row[0] = codes.neg
-            elif _is_number(x, -1.0, out, kinds, False):
-                row[0], row[1] = codes.neg, y
-            elif x == y:
-                row[0] = codes.square
-            elif kinds[x] == codes.neg and kinds[y] == codes.neg:
-                row[1], row[2] = out[x, 1], out[y, 1]
-            else:
-                return -1
-        elif code == codes.div:
-            if _is_number(y, 1.0, out, kinds, False):
-                return x
-            if _is_number(y, -1.0, out, kinds, False):
-                row[0] = codes.neg
-            elif _is_number(x, 1.0, out, kinds, False):
-                row[0], row[1] = codes.reciprocal, y
-            elif kinds[x] == codes.neg and kinds[y] == codes.neg:
-                row[1], row[2] = out[x, 1], out[y, 1]
-            elif kinds[y] == CONSTANT and _is_power_of_two(_number(y, out)):
-                row[0], row[2] = codes.mul, _constant(1.0 / _number(y, out), out, kinds, numbers, table, counts)
-            else:
-                return -1
-        elif code == codes.powi:
-            n = np.int32(row[2])
-            if n == 0:
-                return _constant(1.0, out, kinds, numbers, table, counts)
-            if n == 1:
-                return x
-            if n == 2:
-                row[0] = codes.square
-            elif n == -1:
-                row[0] = codes.reciprocal
-            else:
-                return -1
-        elif code == codes.where:
-            z = np.intp(row[3])
-            if y == z:
-                return y
-            if kinds[x] == CONSTANT:
-                return z if _is_number(x, 0.0, out, kinds, True) else y
-            if kinds[x] == codes.logical_not:
-                row[1], row[2], row[3] = out[x, 1], z, y
-            else:
-                return -1
+def _reduce(row, out, kinds, codes):
+    """Apply one rule to ``row``: (the node it equals or -1, whether it changed, a power of two it divides by or 0)."""
+    code, x, y = row[0], np.intp(row[1]), np.intp(row[2])
+    kind = kinds[x]
+    u = _number(x, out) if kind == CONSTANT else np.nan  # no rule speaks of NaN
+    if code == codes[POWI]:
+        n = np.int32(row[2])
+        if n == 1:
+            return x, False, 0.0
+        if n == 0:
+            _set_constant(row, 1.0)
+        elif n == 2:
+            row[0] = codes[SQUARE]
+        elif n == -1:
+            row[0] = codes[RECIPROCAL]
+        return -1, n == 2, 0.0
+    if code == codes[NEG] or code == codes[ABS] or code == codes[SQUARE] or code == codes[LOGICAL_NOT]:
+        if code == codes[LOGICAL_NOT]:
+            if kind == codes[EQ] or kind == codes[NE]:
+                row[0] = codes[NE] if kind == codes[EQ] else codes[EQ]
+                row[1], row[2] = out[x, 1], out[x, 2]
+            return -1, False, 0.0
+        if code == codes[NEG] and kind == codes[NEG]:
+            return np.intp(out[x, 1]), False, 0.0
+        if code == codes[ABS] and kind == codes[ABS]:
+            return x, False, 0.0
+        if code != codes[NEG] and (kind == codes[NEG] or kind == codes[ABS]):
+            row[1] = out[x, 1]
+            return -1, True, 0.0
+        return -1, False, 0.0
+    if code == codes[WHERE]:
+        if row[2] == row[3]:
+            return y, False, 0.0
+        if kind == CONSTANT:
+            return np.intp(row[3]) if u == 0.0 else y, False, 0.0
+        if kind == codes[LOGICAL_NOT]:
+            row[1], row[2], row[3] = out[x, 1], row[3], row[2]
+            return -1, True, 0.0
+        return -1, False, 0.0
+    if code != codes[ADD] and code != codes[SUB] and code != codes[MUL] and code != codes[DIV]:
+        return -1, False, 0.0
+    other = kinds[y]
+    v = _number(y, out) if other == CONSTANT else np.nan
+    if code == codes[ADD]:
+        if v == 0.0 and np.signbit(v):
+            return x, False, 0.0
+        if u == 0.0 and np.signbit(u):
+            return y, False, 0.0
+        if other == codes[NEG]:
+            row[0], row[2] = codes[SUB], out[y, 1]
+            return -1, True, 0.0
+        if kind == codes[NEG]:
+            row[0], row[1], row[2] = codes[SUB], y, out[x, 1]
+            return -1, True, 0.0
+    elif code == codes[SUB]:
+        if v == 0.0 and not np.signbit(v):
+            return x, False, 0.0
+        if u == 0.0 and np.signbit(u):
+            row[0], row[1] = codes[NEG], y
+            return -1, True, 0.0
+        if other == codes[NEG]:
+            row[0], row[2] = codes[ADD], out[y, 1]
+            return -1, True, 0.0
+    else:
+        if v == 1.0:
+            return x, False, 0.0
+        if v == -1.0:
+            row[0] = codes[NEG]
+            return -1, True, 0.0
+        if kind == codes[NEG] and other == codes[NEG]:
+            row[1], row[2] = out[x, 1], out[y, 1]
+            return -1, True, 0.0
+        if code == codes[MUL]:
+            if u == 1.0:
+                return y, False, 0.0
+            if u == -1.0:
+                row[0], row[1] = codes[NEG], y
+                return -1, True, 0.0
+            if x == y:
+                row[0] = codes[SQUARE]
+                return -1, True, 0.0
         else:
-            return -1
+            if u == 1.0:
+                row[0], row[1] = codes[RECIPROCAL], y
+                return -1, False, 0.0
+            if _is_power_of_two(v):
+                return -1, True, v
+    return -1, False, 0.0
 
 
 @compiled
 def _is_power_of_two(value):
-    """Whether dividing by ``value`` is multiplying by its reciprocal, exactly: both are normal powers of two."""
-    bits = np.empty(1, np.float64)
-    bits[0] = np.abs(value)
-    mantissa = bits.view(np.uint64)[0] & np.uint64(0xFFFFFFFFFFFFF)
-    return mantissa == 0 and 1e-300 < np.abs(value) < 1e300
+    """Whether ``value`` is a power of two whose reciprocal is normal, too; not so for NaN."""
+    return bits_of(value) & np.uint64(0xFFFFFFFFFFFFF) == 0 and 1e-300 < np.abs(value) < 1e300

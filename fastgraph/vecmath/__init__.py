@@ -46,6 +46,7 @@ def function(fn=None, *, inline=False):
 
 from fastgraph.vecmath import (  # noqa: E402  (each module registers its functions)
     exponential,
+    gamma,
     hyperbolic,
     inverse_trigonometric,
     powers,
@@ -54,4 +55,15 @@ from fastgraph.vecmath import (  # noqa: E402  (each module registers its functi
     trigonometric,
 )
 
-__all__ = ["FUNCTIONS", "exponential", "function", "hyperbolic", "inverse_trigonometric", "powers", "rounding", "special", "trigonometric"]
+__all__ = [
+    "FUNCTIONS",
+    "exponential",
+    "function",
+    "gamma",
+    "hyperbolic",
+    "inverse_trigonometric",
+    "powers",
+    "rounding",
+    "special",
+    "trigonometric",
+]

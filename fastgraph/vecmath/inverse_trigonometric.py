@@ -66,11 +66,12 @@ def _angle(m, y, x):
 
 @function
 def atan(m, x):
-    """Inverse tangent; within 0.6 ulp, keeps the sign of zero."""
+    """Inverse tangent; within 0.7 ulp, keeps the sign of zero."""
     a = m.abs(x)
     # Beyond 2**64 the result is that at 2**64; the bound keeps inf out of the products.
     high, low = _angle(m, m.where(a > 2.0**64, 2.0**64, a), m.floats(1.0))
     return m.copysign(high + low, x)
+
 
 @function
 def atan2(m, y, x):

@@ -74,7 +74,7 @@ ERFCX = (
 
 @function
 def erf(m, x):
-    """Error function; within 0.8 ulp, keeps the sign of zero."""
+    """Error function; within 1.1 ulp, keeps the sign of zero."""
     a = m.abs(x)
     a = m.where(a > 6.0, 6.0, a)
     small = a < 1.0
@@ -121,7 +121,7 @@ def _tail(m, scaled, high, low, factor=1.0):
 
 @function
 def erfc(m, x):
-    """1 - erf(x); within 3 ulp, subnormal results included."""
+    """1 - erf(x); within 3.5 ulp, subnormal results included."""
     a = m.abs(x)
     a = m.where(a > 30.0, 30.0, a)
     tail = _tail(m, _scaled_at(m, a), *two_product(m, a, a))

@@ -1,0 +1,189 @@
+"""The command line: ``eval`` runs a formula and its gradient over a CSV file, ``demo`` shows the machine at work.
+
+In: arguments. Out: an exit status: 0, 1 (nobody reads the output), 2 (bad arguments or data), 130 (Ctrl-C). What the
+subcommands need is imported when they run.
+"""
+
+import argparse
+import os
+import sys
+from contextlib import contextmanager, nullcontext
+from time import perf_counter
+
+from fastgraph.errors import FastgraphError, FormulaError
+
+_EVAL = """
+Evaluate FORMULA for every row of a CSV file whose header row names the columns. The result is a CSV file of the
+columns of the input, as they are, and the columns y and, with --grad, dy/da for each column a that the formula uses.
+Numbers are written so that they read back to the same bits.
+"""
+_FORMULA = """
++ - * / % **, one comparison at a time, & | ~, x if condition else y, parentheses, pi, e, inf, nan, and the functions of
+fastgraph (sin, exp, where, maximum, ndtr, ...). A column that has the name of a constant hides it. Put a formula that
+begins with - in parentheses.
+"""
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The default is that of the process.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    options = _parser().parse_args(argv)
+    try:
+        options.run(options)
+        sys.stdout.flush()
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more when it exits: nobody reads that either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (FastgraphError, OSError) as error:
+        where = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
+        print(f"error: {where}", file=sys.stderr)
+        return 2
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="python -m fastgraph", description="Fast evaluation and differentiation.")
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    evaluate = commands.add_parser("eval", help="a formula over the rows of a CSV file", description=_EVAL)
+    evaluate.add_argument("formula", metavar="FORMULA", help=_FORMULA.replace("%", "%%"))
+    evaluate.add_argument("--data", required=True, metavar="FILE", help="the CSV file to read; - is standard input")
+    evaluate.add_argument("--grad", action="store_true", help="add the partial derivatives")
+    evaluate.add_argument(
+        "--out", metavar="FILE", help="the CSV file to write, complete or not at all; default: stdout"
+    )
+    evaluate.add_argument("--name", default="y", help="name of the result column (default: %(default)s)")
+    evaluate.add_argument("--results-only", action="store_true", help="leave out the columns of the input")
+    evaluate.add_argument("--threads", type=positive_integer, metavar="N", help="at most N threads (default: all CPUs)")
+    evaluate.set_defaults(run=_evaluate)
+
+    demo = commands.add_parser("demo", help="the README's example, step by step")
+    demo.add_argument(
+        "--sets", type=positive_integer, default=1_000_000, help="size of the batch (default: %(default)s)"
+    )
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+class _Version(argparse.Action):
+    def __init__(self, option_strings, dest):
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+
+    def __call__(self, parser, *_):
+        from fastgraph import __version__
+
+        print(f"fastgraph {__version__}")
+        parser.exit()
+
+
+def positive_integer(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
+def _demo(options):
+    from fastgraph.demo import show
+
+    show(options.sets)
+
+
+# -- eval ---------------------------------------------------------------------------------------------------
+def _evaluate(options):
+    from fastgraph.errors import DataError
+    from fastgraph.formula import Formula
+    from fastgraph.tables import TableReader, TableWriter
+
+    started = perf_counter()
+    formula = Formula(options.formula)
+    with _source(options.data) as (stream, source):
+        reader = TableReader(stream, source)
+        names = [column for column in reader.header if column in formula.names]
+        sweep = _compile(formula, names, options, reader)
+        results = [options.name, *(f"d{options.name}/d{name}" for name in names if options.grad)]
+        kept = [] if options.results_only else reader.header
+        for name in results:
+            if name in kept:
+                raise DataError(f"{source} has a column {name!r} already: name the result with --name, or leave the "
+                                "columns of the input out with --results-only")  # fmt: skip
+        prepared = perf_counter()
+        n_rows, seconds = 0, 0.0
+        with _destination(options.out, options.data) as out:
+            writer = TableWriter(out, [*kept, *results])
+            for rows, x in reader.chunks(names):
+                begun = perf_counter()
+                columns = sweep(x)
+                seconds += perf_counter() - begun
+                writer.rows(rows if kept else [()] * len(rows), columns)
+                n_rows += len(rows)
+            out.flush()
+    total = perf_counter() - started
+    rate = f"{n_rows / seconds:,.0f} sets/s" if n_rows and seconds else "no sets"
+    print(
+        f"{options.out or 'stdout'}: {n_rows:,} rows of {', '.join(results)}\n"
+        f"sweep {seconds:.6f} s ({rate}), preparation {prepared - started:.3f} s, total {total:.3f} s",
+        file=sys.stderr,
+    )
+
+
+def _compile(formula, names, options, reader):
+    """The function ``(columns, rows) -> [value, *partials]`` of a formula."""
+    import numpy as np
+
+    from fastgraph.compiler import Graph
+
+    graph = Graph("formula")
+    inputs = graph.input("x", shape=len(names)) if names else ()  # by position: a column may have any name
+    try:
+        graph.output(formula.record(graph, dict(zip(names, inputs, strict=True))))
+    except FormulaError as error:
+        columns = ", ".join(map(repr, reader.header[:50]))
+        raise FormulaError(f"{error}\nthe columns of {reader.name} are {columns}") from None
+    function, threads = graph.compile(), options.threads
+
+    def sweep(x):
+        if not names:
+            return [np.full(x.shape[1], function())]
+        if not options.grad:
+            return [function.flat(x, axis=0, threads=threads)]
+        value, gradient = function.flat.value_and_grad(x, axis=0, threads=threads)
+        return [value, *gradient]
+
+    sweep(np.ones((len(names), 1024)))  # loads the kernels, or compiles them the first time on this machine
+    return sweep
+
+
+@contextmanager
+def _source(path):
+    if path == "-":
+        yield sys.stdin.buffer, "standard input"
+        return
+    with open(path, "rb") as stream:
+        yield stream, path
+
+
+def _destination(path, data):
+    from fastgraph.errors import DataError
+    from fastgraph.tables import replacing
+
+    if path is None:
+        return nullcontext(sys.stdout.buffer)
+    if data != "-" and os.path.exists(path) and os.path.samefile(path, data):
+        raise DataError(f"--out {path} is the data file itself: write to another file")
+    return replacing(path)
