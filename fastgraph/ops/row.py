@@ -128,7 +128,7 @@ def contribution(m, weight, partial):
     if isinstance(partial, Only):
         inner = contribution(m, weight, partial.partial)
         return None if inner is None else m.where(partial.mask, inner, 0.0)
-    if isinstance(partial, int | float):
+    if type(partial) in (int, float):  # a literal of the rule; a NumPy scalar is data
         if partial == 0:
             return None
         if partial == 1:

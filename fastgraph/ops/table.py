@@ -46,11 +46,6 @@ def _larger_number(m, x, y):
     return m.where((x > y) | (y != y), 1.0, m.where(x == y, 0.5, 0.0))
 
 
-def _div_partials(m, r, y):
-    q = 1.0 / y
-    return q, -r * q
-
-
 def _copysign_partials(m, r, x, y):
     return m.sign(x) * m.where(y != y, 1.0, m.copysign(1.0, y)), 0
 
@@ -133,7 +128,7 @@ ROWS = [
     Op("add", 2, lambda m, r, x, y: (1, 1), lambda m, x, y: x + y, "x + y", domain=TWO, commutative=True, operator="add"),
     Op("sub", 2, lambda m, r, x, y: (1, -1), lambda m, x, y: x - y, "x - y", domain=TWO, ufunc="subtract", operator="sub"),
     Op("mul", 2, lambda m, r, x, y: (y, x), lambda m, x, y: x * y, "x * y", domain=TWO, commutative=True, ufunc="multiply", operator="mul"),
-    Op("div", 2, lambda m, r, x, y: _div_partials(m, r, y), lambda m, x, y: x / y, "x / y", domain=TWO, ufunc="divide", operator="truediv"),
+    Op("div", 2, lambda m, r, x, y: (1.0 / y, -r / y), lambda m, x, y: x / y, "x / y", domain=TWO, ufunc="divide", operator="truediv"),
     Op("neg", 1, lambda m, r, x: (-1,), lambda m, x: -x, "-x", domain=ONE, ulps=0, ufunc="negative", operator="neg"),
     Op("abs", 1, lambda m, r, x: (m.sign(x),), None, "|x|; derivative 0 at 0", domain=ONE, ulps=0, ufunc="absolute", operator="abs"),
     Op("sign", 1, _flat(1), None, "-1, 0 or 1, NaN for NaN", domain=ONE, ulps=0),

@@ -192,7 +192,7 @@ def logaddexp(m, x, y):
     total, error = two_sum(larger, high)
 
     def far():
-        return m.where(x == y, x, m.where(m.abs(x) == INF, larger, larger + m.exp(distance)))
+        return m.where(x == y, x, larger + m.exp(distance))
 
     return m.rare(~(distance > -708.0), far, total + (error + low))
 

@@ -206,6 +206,7 @@ def digamma(m, x):
         total, error = two_sum(value, 1.0 / a)
         total, error_2 = two_sum(total, high)
         left = m.where(d == 0.0, NAN, total + ((error + error_2) + low))
+        left = m.where(a < 1e-300, 1.0 / a, left)
         return m.where(x == 0.0, m.copysign(INF, -x), left)
 
     return m.rare(x <= 0.0, reflected, value)

@@ -7,8 +7,8 @@ _SIGN_BIT = -(2**63)
 
 @function(inline=True)
 def sign(m, x):
-    """-1 or 1; x itself where it is 0 or NaN. Exact."""
-    return m.where(x > 0.0, 1.0, m.where(x < 0.0, -1.0, x))
+    """-1, 0 or 1, without the sign of a zero, as NumPy; NaN for NaN. Exact."""
+    return m.where(x > 0.0, 1.0, m.where(x < 0.0, -1.0, m.where(x == 0.0, 0.0, x)))
 
 
 # Where neither operand is the smaller, they are equal (the bits differ at most in the sign of a zero) or one is

@@ -1,0 +1,29 @@
+"""Every example runs, without a warning, and prints the numbers it should."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+EXPECTED = {
+    "black_scholes.py": ["price 10.450584", "delta 0.636831, vega 37.524035, rho 53.232482, theta -6.414028"],
+    "fit.py": ["fitted size 2.998, rate 0.701, floor 0.501"],
+    "kepler.py": ["100,000 orbits, largest residual 8.9e-16"],
+}
+
+
+def test_each_example_is_expected():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_example(name):
+    root = str(EXAMPLES.parent)
+    environment = {**os.environ, "PYTHONPATH": root, "PYTHONWARNINGS": "error"}
+    done = subprocess.run([sys.executable, EXAMPLES / name], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for line in EXPECTED[name]:
+        assert line in done.stdout
