@@ -114,8 +114,13 @@ def _evaluate(options):
     formula = Formula(options.formula)
     with _source(options.data) as (stream, source):
         reader = TableReader(stream, source)
+        try:
+            formula.check(reader.header)
+        except FormulaError as error:
+            columns = ", ".join(map(repr, reader.header[:50]))
+            raise FormulaError(f"{error}\nthe columns of {source} are {columns}") from None
         names = [column for column in reader.header if column in formula.names]
-        sweep = _compile(formula, names, options, reader)
+        sweep = _compile(formula, names, options)
         results = [options.name, *(f"d{options.name}/d{name}" for name in names if options.grad)]
         kept = [] if options.results_only else reader.header
         for name in results:
@@ -142,7 +147,7 @@ def _evaluate(options):
     )
 
 
-def _compile(formula, names, options, reader):
+def _compile(formula, names, options):
     """The function ``(columns, rows) -> [value, *partials]`` of a formula."""
     import numpy as np
 
@@ -150,11 +155,7 @@ def _compile(formula, names, options, reader):
 
     graph = Graph("formula")
     inputs = graph.input("x", shape=len(names)) if names else ()  # by position: a column may have any name
-    try:
-        graph.output(formula.record(graph, dict(zip(names, inputs, strict=True))))
-    except FormulaError as error:
-        columns = ", ".join(map(repr, reader.header[:50]))
-        raise FormulaError(f"{error}\nthe columns of {reader.name} are {columns}") from None
+    graph.output(formula.record(graph, dict(zip(names, inputs, strict=True))))
     function, threads = graph.compile(), options.threads
 
     def sweep(x):

@@ -132,6 +132,12 @@ class Formula:
         self._steps = _Parser(text).parse()
         self.names = tuple(dict.fromkeys(step.what for step in self._steps if _is_name(step)))
 
+    def check(self, names):
+        """Raise a FormulaError unless every name it uses is among ``names`` or a constant."""
+        for step in self._steps:
+            if _is_name(step) and step.what not in names and step.what not in CONSTANTS:
+                raise _error(self.text, step.at, _unknown(step.what, "name", [*names, *CONSTANTS]))
+
     def record(self, graph, variables):
         """Record the formula in ``graph``.
 
@@ -150,24 +156,18 @@ class Formula:
         FormulaError
             If a name is not among the variables, or an integer argument of a function is out of range.
         """
+        self.check(variables)
         stack = []
         for step in self._steps:
             if step.arity:
                 operands = stack[-step.arity :]
                 del stack[-step.arity :]
                 stack.append(self._apply(graph, step, operands))
-            elif isinstance(step.what, float):
-                stack.append(step.what)
+            elif _is_name(step):
+                stack.append(variables[step.what] if step.what in variables else CONSTANTS[step.what])
             else:
-                stack.append(self._value(step, variables))
+                stack.append(step.what)
         return _as_expr(graph, stack.pop())
-
-    def _value(self, step, variables):
-        if step.what in variables:
-            return variables[step.what]
-        if step.what in CONSTANTS:
-            return CONSTANTS[step.what]
-        raise _error(self.text, step.at, _unknown(step.what, "name", variables, CONSTANTS))
 
     def _apply(self, graph, step, operands):
         """Record one step; numbers stay numbers only where an op wants one: exponents, integers, signs."""
@@ -249,7 +249,7 @@ class _Parser:
                 raise self._error(
                     at,
                     "comparisons do not chain: write (a < b) & (b < c), each in parentheses because & binds tighter; "
-                    "where(condition, x, y) chooses by one",
+                    "where(condition, x, y), which is fg.where, chooses by one",
                 )
             self.pending.append([precedence, at, token, 2])
         elif token in ("if", "else"):
@@ -354,9 +354,8 @@ def _error(text, at, message):
     )
 
 
-def _unknown(name, kind, *known):
-    """What to say of a name that nobody knows."""
-    names = [n for names in known for n in names]
+def _unknown(name, kind, names):
+    """What to say of a name that is not among ``names``."""
     message = f"unknown {kind} {_shown(name)}{_foreign(name)}"
     if kind == "name" and name in _CALLS:
         return f"{name!r} is a function: write {_signature(name)}"

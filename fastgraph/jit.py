@@ -7,8 +7,9 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from numba import cfunc, njit, types
-from numba.extending import intrinsic
+import numpy as np
+from numba import cfunc, njit
+from numba.extending import intrinsic, overload, register_jitable
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -42,6 +43,38 @@ def native(signature):
     return decorate
 
 
+class adaptive:  # noqa: N801  (a decorator)
+    """Decorate a pass: plain Python while its input is small and the machine code is not loaded, else compiled.
+
+    The same source runs both ways. Compiling the passes takes seconds on a machine that never ran them, and loading
+    them from disk 0.3 s; sweeping a graph of a few hundred nodes in Python takes a few milliseconds. The length of
+    the first argument decides. What an adaptive function calls is a :func:`helper`.
+    """
+
+    SMALL = 400  # nodes; about 30 microseconds a node and pass in Python
+
+    def __init__(self, function):
+        self.python = function
+        self._machine = None
+        self.__name__, self.__doc__ = function.__name__, function.__doc__
+
+    @property
+    def machine(self):
+        """The compiled function."""
+        if self._machine is None:
+            self._machine = compiled(self.python)
+        return self._machine
+
+    def __call__(self, *args):
+        if self._machine is None and len(args[0]) <= self.SMALL:
+            with np.errstate(over="ignore"):  # hashes wrap
+                return self.python(*args)
+        return self.machine(*args)
+
+
+helper = register_jitable  # callable from Python and from compiled code
+
+
 def _cached(build):
     try:
         return build(True)
@@ -51,21 +84,29 @@ def _cached(build):
         return build(False)
 
 
-@intrinsic
-def bits_of(typingctx, value):
+def bits_of(value):
     """The bits of a float64 as a uint64."""
+    return np.float64(value).view(np.uint64)
 
-    def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], context.get_value_type(types.uint64))
 
-    return types.uint64(types.float64), codegen
+def from_bits(bits):
+    """The float64 that has these bits."""
+    return np.uint64(bits).view(np.float64)
 
 
 @intrinsic
-def from_bits(typingctx, bits):
-    """The float64 that has these bits."""
-
+def _cast_bits(typingctx, value, kind):
     def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], context.get_value_type(types.float64))
+        return builder.bitcast(args[0], context.get_value_type(signature.return_type))
 
-    return types.float64(types.uint64), codegen
+    return kind.dtype(value, kind), codegen
+
+
+@overload(bits_of)
+def _bits_of(value):
+    return lambda value: _cast_bits(np.float64(value), np.uint64)
+
+
+@overload(from_bits)
+def _from_bits(bits):
+    return lambda bits: _cast_bits(np.uint64(bits), np.float64)

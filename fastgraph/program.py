@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastgraph.jit import compiled
+from fastgraph.jit import adaptive
 from fastgraph.errors import ProgramError
 from fastgraph.ops import TABLE
 from fastgraph.ops.row import MASKED
@@ -117,8 +117,8 @@ class Program:
             raise ProgramError("the program has no outputs")
         first, n_slots = self.first_operation, self.n_slots
         fault, run, value = _verify(
-            self.n_leaves, first, n_slots, self.runs, self.n_value_runs, self.operands, self.outputs,
-            ARITY, FLOWS, IMMEDIATE_RANGE,
+            self.operands, *(self.runs[field].astype(np.int64) for field in RUN.names), self.n_value_runs,
+            self.n_leaves, first, n_slots, self.outputs, ARITY, FLOWS, IMMEDIATE_RANGE,
         )  # fmt: skip
         if fault:
             where = "" if run < 0 else f"run {run}: "
@@ -175,15 +175,17 @@ def _frozen(array, dtype, name, padding=0):
     return np.frombuffer(data, dtype=dtype)[: len(array)]
 
 
-@compiled
-def _verify(n_leaves, first, n_slots, runs, n_value_runs, operands, outputs, arity, flows, immediate_range):
+@adaptive
+def _verify(
+    operands, opcodes, run_flags, immediates, counts, n_value_runs, n_leaves, first, n_slots, outputs,
+    arity, flows, immediate_range,
+):  # fmt: skip
     """(fault, run, value): fault 0 if the program is sound."""
     varies = np.zeros(n_slots - first, np.bool_)
     slot, at = first, 0
     first_mask = n_slots
-    for r in range(len(runs)):
-        run = runs[r]
-        opcode, flags, count = np.int64(run.opcode), np.int64(run.flags), np.int64(run.count)
+    for r in range(len(counts)):
+        opcode, flags, count = opcodes[r], run_flags[r], counts[r]
         if r == n_value_runs:
             first_mask = slot
         if opcode >= len(arity):
@@ -192,8 +194,8 @@ def _verify(n_leaves, first, n_slots, runs, n_value_runs, operands, outputs, ari
             return 2, r, count
         if flags >= 2 * MASKED:
             return 3, r, flags
-        if not immediate_range[opcode, 0] <= run.immediate <= immediate_range[opcode, 1]:
-            return 4, r, np.int64(run.immediate)
+        if not immediate_range[opcode, 0] <= immediates[r] <= immediate_range[opcode, 1]:
+            return 4, r, immediates[r]
         masked = (flags & MASKED) != 0
         if (arity[opcode] + masked) * count > len(operands) - at:
             return 7, r, 0
@@ -206,7 +208,7 @@ def _verify(n_leaves, first, n_slots, runs, n_value_runs, operands, outputs, ari
                     varies[slot + i - first] = True
                 at += 1
         if masked:
-            for i in range(count):
+            for _ in range(count):
                 if operands[at] >= n_slots:
                     return 6, r, np.int64(operands[at])
                 at += 1
@@ -220,9 +222,8 @@ def _verify(n_leaves, first, n_slots, runs, n_value_runs, operands, outputs, ari
         if output >= first:
             reached[output - first] = True
     # Backwards: an adjoint flows to operand k where one reaches the operation and the operand depends on a leaf.
-    for r in range(len(runs) - 1, -1, -1):
-        run = runs[r]
-        opcode, flags, count = np.int64(run.opcode), np.int64(run.flags), np.int64(run.count)
+    for r in range(len(counts) - 1, -1, -1):
+        opcode, flags, count = opcodes[r], run_flags[r], counts[r]
         slot -= count
         at -= count * (arity[opcode] + ((flags & MASKED) != 0))
         if r >= n_value_runs and flags:

@@ -7,7 +7,7 @@ under which a node matters is the union, over its uses, of the conditions under 
 
 import numpy as np
 
-from fastgraph.jit import compiled
+from fastgraph.jit import adaptive, helper
 from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
 from fastgraph.ops import OPS
 from fastgraph.ops.arrays import ARITY, FLOWS, SCALES
@@ -30,7 +30,7 @@ def active_operands(columns):
     return _active(columns.rows, columns.outputs, ARITY, FLOWS)
 
 
-@compiled
+@adaptive
 def _active(rows, outputs, arity, flows):
     varies = np.zeros(len(rows), np.bool_)
     flags = np.zeros(len(rows), np.uint16)
@@ -72,7 +72,7 @@ def branch_masks(columns):
     return Columns(np.concatenate([rows, extra]), columns.constants, columns.outputs, masks)
 
 
-@compiled
+@adaptive
 def _conditions(rows, outputs, codes, arity, flows):
     """The condition under which each node matters, and the rows of the compound conditions that had to be added."""
     n = len(rows)
@@ -102,7 +102,7 @@ def _conditions(rows, outputs, codes, arity, flows):
     return added[:n_added], condition
 
 
-@compiled
+@helper
 def _grown(rows):
     grown = np.zeros((2 * len(rows), N_COLUMNS), np.uint32)
     for i in range(len(rows)):
@@ -111,7 +111,7 @@ def _grown(rows):
     return grown
 
 
-@compiled
+@helper
 def _combine(p, q, code, codes, n, added, n_added, known):
     """The literal of ``p and q`` or ``p or q``, adding rows where it has none yet."""
     neutral, absorbing = (_ALWAYS, _NEVER) if code == codes[LOGICAL_AND] else (_NEVER, _ALWAYS)
@@ -140,7 +140,7 @@ def _combine(p, q, code, codes, n, added, n_added, known):
     return known[key], n_added + 1
 
 
-@compiled
+@adaptive
 def _point(rows, masks, gated, conditions, codes):
     """Point the gated nodes at their masks; return the rows of the negations that are missing, to be appended."""
     negation = np.full(len(rows), -1, np.int64)

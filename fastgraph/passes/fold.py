@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastgraph.jit import compiled
+from fastgraph.jit import adaptive
 from fastgraph.graph import CONSTANT, INPUT
 from fastgraph.ops.arrays import ARITY
 from fastgraph.passes.columns import Columns
@@ -26,7 +26,7 @@ def fold(columns, evaluate):
     return Columns(rows, np.concatenate([columns.constants, values]), columns.outputs)
 
 
-@compiled
+@adaptive
 def _constant_nodes(rows, outputs, arity):
     """Which operations are constant, and read by a varying node or an output."""
     n = len(rows)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastgraph.jit import compiled
+from fastgraph.jit import adaptive
 from fastgraph.graph import CONSTANT, INPUT
 from fastgraph.ops.arrays import ARITY
 from fastgraph.passes.columns import NO_MASK, Columns
@@ -17,7 +17,7 @@ def prune(columns):
     return Columns(rows, constants, renamed[columns.outputs], kept)
 
 
-@compiled
+@adaptive
 def needed_by(rows, outputs, masks, arity):
     """Mark the nodes that ``outputs`` depend on; with ``masks`` not empty, also through masks."""
     needed = np.zeros(len(rows), np.bool_)
@@ -35,7 +35,7 @@ def needed_by(rows, outputs, masks, arity):
     return needed
 
 
-@compiled
+@adaptive
 def _compact(rows, constants, needed, arity):
     renamed = np.full(len(rows), -1, np.int64)
     size = 0
@@ -62,7 +62,7 @@ def _compact(rows, constants, needed, arity):
     return kept, numbers[:n_constants], renamed
 
 
-@compiled
+@adaptive
 def _rename_masks(masks, needed, renamed, n):
     kept = np.empty(n, np.int64)
     for node in range(len(masks)):

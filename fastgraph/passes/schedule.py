@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastgraph.jit import compiled
+from fastgraph.jit import adaptive, helper
 from fastgraph.graph import CONSTANT, INPUT
 from fastgraph.ops.row import MASKED
 from fastgraph.ops.arrays import ARITY, IMMEDIATE
@@ -67,7 +67,7 @@ def _keys(rows, flags):
     return keys, n_keys
 
 
-@compiled
+@adaptive
 def _order(nodes, rows, keys, n_keys, arity, block):
     """Reorder ``nodes`` block by block into runs of one key; return the order and the runs' sizes."""
     n = len(nodes)
@@ -142,7 +142,7 @@ def _order(nodes, rows, keys, n_keys, arity, block):
     return order, sizes[:n_runs]
 
 
-@compiled
+@helper
 def _enqueue(i, key, head, tail, follow, ready, live, n_live):
     if ready[key] == 0:
         head[key] = i
@@ -155,7 +155,7 @@ def _enqueue(i, key, head, tail, follow, ready, live, n_live):
     return n_live
 
 
-@compiled
+@adaptive
 def _slots(rows, order, n_leaves):
     slots = np.full(len(rows), -1, np.int64)
     constants = n_leaves
@@ -170,7 +170,7 @@ def _slots(rows, order, n_leaves):
     return slots
 
 
-@compiled
+@adaptive
 def _lay_out(rows, flags, masks, order, counts, slots, arity, immediate):
     """The runs' fields, and their operands: column after column, run after run."""
     n_runs = len(counts)

@@ -6,7 +6,7 @@ every operand, inf, nan, signed zeros and subnormals included; so x + 0, x - x, 
 
 import numpy as np
 
-from fastgraph.jit import bits_of, compiled, from_bits
+from fastgraph.jit import adaptive, bits_of, from_bits, helper
 from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
 from fastgraph.ops import OPS
 from fastgraph.ops.arrays import ARITY, COMMUTATIVE, IMMEDIATE
@@ -26,7 +26,7 @@ def simplify(columns):
     return Columns(rows, constants, renamed[columns.outputs])
 
 
-@compiled
+@adaptive
 def _rewrite(rows, constants, extra, codes, arity, commutative, immediate):
     n_max = len(rows) + extra
     out = np.empty((n_max, N_COLUMNS), np.uint32)
@@ -77,7 +77,7 @@ def _rewrite(rows, constants, extra, codes, arity, commutative, immediate):
     return out[: count[0]], numbers[:n_constants], renamed
 
 
-@compiled
+@helper
 def _share(row, out, kinds, table, count):
     """The node that equals ``row``: one that is there, or a new one."""
     h = np.uint64(1469598103934665603)
@@ -102,7 +102,7 @@ def _share(row, out, kinds, table, count):
     return node
 
 
-@compiled
+@helper
 def _set_constant(row, value):
     """Make ``row`` a constant that carries its bits, so that equal bits, and only they, meet in the table."""
     bits = bits_of(value)
@@ -110,12 +110,12 @@ def _set_constant(row, value):
     row[2], row[3] = bits >> np.uint64(32), bits & np.uint64(0xFFFFFFFF)
 
 
-@compiled
+@helper
 def _number(node, out):
     return from_bits((np.uint64(out[node, 2]) << np.uint64(32)) | np.uint64(out[node, 3]))
 
 
-@compiled
+@helper
 def _reduce(row, out, kinds, codes):
     """Apply one rule to ``row``: (the node it equals or -1, whether it changed, a power of two it divides by or 0)."""
     code, x, y = row[0], np.intp(row[1]), np.intp(row[2])
@@ -206,7 +206,7 @@ def _reduce(row, out, kinds, codes):
     return -1, False, 0.0
 
 
-@compiled
+@helper
 def _is_power_of_two(value):
     """Whether ``value`` is a power of two whose reciprocal is normal, too; not so for NaN."""
     return bits_of(value) & np.uint64(0xFFFFFFFFFFFFF) == 0 and 1e-300 < np.abs(value) < 1e300
