@@ -10,7 +10,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from bench.random_graphs import grow
+from bench.random_graphs import COUPLING, grow
 
 OPS = ("add", "sub", "mul", "div", "neg", "exp", "log", "sin", "tanh", "sqrt", "ndtr")
 BINARY = 4  # the ops before this index take two operands
@@ -177,7 +177,7 @@ def _random(name, n_ops, weights, n_inputs, reach, seed):
     centre = np.random.default_rng(seed + 1).uniform(0.5, 2.0, n_inputs)
     of_code = np.array([weights.get(op, 0.0) for op in OPS])
     codes, x, y = grow(n_inputs, n_ops, reach, of_code / of_code.sum(), centre[:, None] * points, seed)
-    return Workload(name, (), centre, spread, (), codes, x, y)
+    return Workload(name, (), centre, spread, (COUPLING,), codes, x, y)
 
 
 @cache

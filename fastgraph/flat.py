@@ -112,7 +112,7 @@ class Flat:
         function = self._function
         function.need_scalar_output("value_and_grad")
         if not self.n:
-            raise ArgumentError(f"{function.label} has no inputs, only parameters: there is nothing to differentiate by")
+            raise ArgumentError(f"{function.label} has no inputs, only parameters: nothing to differentiate by")
         if self._is_single(x):
             y = self._single(x, True, threads)
             return y[0], y[1:]
@@ -150,7 +150,8 @@ class Flat:
         if not self._parameters:
             return inputs
         n = len(self._input_leaves) + len(self._parameter_leaves)
-        table = Table(np.zeros(n, np.int64), np.zeros(n, np.int64), inputs.keep + (parameters.keep if parameters else []))
+        keep = inputs.keep + (parameters.keep if parameters else [])
+        table = Table(np.zeros(n, np.int64), np.zeros(n, np.int64), keep)
         for leaves, part in ((self._input_leaves, inputs), (self._parameter_leaves, parameters)):
             if part is not None:
                 table.addresses[leaves], table.strides[leaves] = part.addresses, part.strides

@@ -5,6 +5,7 @@ any machine code runs.
 """
 
 import math
+from operator import itemgetter
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from fastgraph.flat import Flat
 from fastgraph.layout import addresses_of, batch_array, results_like
 from fastgraph.results import named_tuple_type
 
-_NUMBER_TYPES = frozenset((float, int, np.float64))
+_NUMBERS = frozenset((float, int, np.float64)).issuperset
+_tuple = tuple.__new__
 
 
 class Function:
@@ -71,10 +73,12 @@ class Function:
         self._results = None
         if len(self.outputs) > 1:
             self._results = named_tuple_type("Outputs", tuple(o.name for o in self.outputs))
-        self._gradients = _tuple_maker(self.arguments, self._default_wrt)
-        # Which results of a sweep make up the default gradient, if it is not all of them.
-        every = len(self._default_wrt) == len(self.arguments)
-        self._fast_wrt = None if every else tuple(1 + k for k in self._default_wrt)
+        self._output_items = itemgetter(*range(len(self.outputs)))
+        # The type of the default gradient, or None for a bare one, and what picks it from the results of one set.
+        self._gradients = self._gradient_type(self._default_wrt)
+        self._gradient_items = None
+        if self.is_scalar and self._default_wrt:
+            self._gradient_items = itemgetter(0, *(1 + k for k in self._default_wrt))
         self.flat = Flat(self)
 
     # -- calls --------------------------------------------------------------------------------------------
@@ -101,12 +105,10 @@ class Function:
         ShapeError
             Shapes that do not fit the declaration or do not broadcast, or an unfit ``out``.
         """
-        if len(args) == self._n_fast and out is None and not named and _NUMBER_TYPES.issuperset(map(type, args)):
-            single = self._sweep_single(args, False, threads)
-            if single is not None:
-                if self._results is None:
-                    return np.float64(single[0])
-                return self._results._make(map(np.float64, single))
+        if len(args) == self._n_fast and out is threads is None and not named and _NUMBERS(map(type, args)):
+            results = self._sweep_numbers(args, False, self._output_items)
+            if results is not None:
+                return results if self._results is None else _tuple(self._results, results)
         arrays, batch = self._bind(args, named)
         shapes = [batch + output.shape for output in self.outputs]
         names = [output.name for output in self.outputs]
@@ -153,26 +155,19 @@ class Function:
         >>> float(y), float(dy)
         (4.5, 3.0)
         """
-        if (
-            wrt is None
-            and len(args) == self._n_fast
-            and self.is_scalar
-            and not named
-            and _NUMBER_TYPES.issuperset(map(type, args))
-        ):
-            single = self._sweep_single(args, True, threads)
-            if single is not None:
-                value = np.float64(single[0])
-                if self._fast_wrt is None:
-                    return value, self._gradients(list(map(np.float64, single[1:])))
-                return value, self._gradients([np.float64(single[k]) for k in self._fast_wrt])
+        fast = len(args) == self._n_fast and self._gradient_items is not None and wrt is threads is None and not named
+        if fast and _NUMBERS(map(type, args)):
+            results = self._sweep_numbers(args, True, self._gradient_items)
+            if results is not None:
+                return results if self._gradients is None else (results[0], _tuple(self._gradients, results[1:]))
         self.need_scalar_output("value_and_grad")
-        positions, make = self._wrt(wrt)
+        positions, kind = self._wrt(wrt)
         arrays, batch = self._bind(args, named)
         value = np.empty(batch)
         gradient = [np.empty(batch + self.arguments[k].shape) for k in positions]
         self.sweep(arrays, batch, [value], dict(zip(positions, gradient, strict=True)), threads)
-        return _scalar(value), make([_scalar(g) for g in gradient])
+        gradient = [_scalar(g) for g in gradient]
+        return _scalar(value), gradient[0] if kind is None else kind._make(gradient)
 
     def grad(self, *args, wrt=None, threads=None, **named):
         """The gradient alone; see :meth:`value_and_grad`."""
@@ -212,10 +207,10 @@ class Function:
         return values
 
     def _wrt(self, wrt):
-        """Positions of the arguments to differentiate by, and what makes the result of their gradients."""
+        """Positions of the arguments to differentiate by, and the type of the result, None for a bare gradient."""
         if wrt is None:
             if not self._default_wrt:
-                raise ArgumentError(f"{self.label} has no inputs, only parameters: name what to differentiate by in wrt")
+                raise ArgumentError(f"{self.label} has no inputs: name the parameters to differentiate by in wrt")
             return self._default_wrt, self._gradients
         names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
         positions = []
@@ -225,10 +220,12 @@ class Function:
             positions.append(self._positions[name])
         if not positions or len(set(positions)) < len(positions):
             raise ArgumentError(f"wrt must name at least one argument, each once, not {wrt!r}")
-        if isinstance(wrt, str):
-            return tuple(positions), lambda values: values[0]
-        make = named_tuple_type("Gradient", tuple(self.arguments[k].name for k in positions))._make
-        return tuple(positions), make
+        return tuple(positions), None if isinstance(wrt, str) else self._gradient_type(positions, bare=False)
+
+    def _gradient_type(self, positions, bare=True):
+        if bare and len(positions) <= 1:
+            return None
+        return named_tuple_type("Gradient", tuple(self.arguments[k].name for k in positions))
 
     def need_scalar_output(self, what):
         """Raise an ArgumentError unless there is exactly one output, a scalar."""
@@ -248,19 +245,25 @@ class Function:
         return "Function" if self.name is None else f"Function {self.name!r}"
 
     # -- sweeping -----------------------------------------------------------------------------------------
-    def _sweep_single(self, args, with_gradient, threads):
-        """Results of one set of Python numbers as a list, or None where the general way must say what is wrong."""
-        if threads is not None:
-            pool.check_threads(threads)
-        single = self.sweeper.single(with_gradient)
+    def _sweep_numbers(self, args, with_gradient, pick):
+        """``pick`` of the outputs and the gradient of one set of Python numbers.
+
+        The way of a call that costs a microsecond: a ready workspace, no arrays, no tables. None where the general
+        way must say what is wrong.
+        """
+        idle = self.sweeper.idle_singles[with_gradient]
+        try:
+            single = idle.pop()
+        except IndexError:
+            single = self.sweeper.single(with_gradient)
         try:
             single.pack(single.buffer, 0, *args)
         except OverflowError:  # an integer too large for a float
             return None
         self._run(single.address)
-        results = single.results.tolist()
-        self.sweeper.idle_singles[with_gradient].append(single)
-        return results if with_gradient else results[: len(self.program.outputs)]
+        results = pick(single.results)
+        idle.append(single)
+        return results
 
     def sweep(self, arrays, batch, results, gradients, threads):
         """Sweep float64 ``arrays`` over ``batch`` into ``results`` and, by argument position, ``gradients``."""
@@ -305,10 +308,3 @@ _MISSING = object()
 def _scalar(array):
     """A 0-d array as the NumPy scalar it holds."""
     return array[()] if array.shape == () else array
-
-
-def _tuple_maker(arguments, positions):
-    """What makes the result of a list of gradients: the bare one, or a named tuple."""
-    if len(positions) == 1:
-        return lambda values: values[0]
-    return named_tuple_type("Gradient", tuple(arguments[k].name for k in positions))._make

@@ -4,6 +4,7 @@ In: declarations and, through ``expr``, Python operators. Out: rows of four 32-b
 by the passes. ``compiler.Graph`` is the recorder that can compile itself.
 """
 
+import keyword
 import math
 from array import array
 from dataclasses import dataclass
@@ -174,8 +175,11 @@ class Recorder:
             while default in taken:
                 default += "_"
             return default
-        if not isinstance(name, str) or not name.isidentifier():
-            raise GraphError(f"{kind} name {name!r} must be a Python identifier such as 'x' or 'rate_1'")
+        if not is_name(name):
+            raise GraphError(
+                f"{kind} name {name!r} must be a Python identifier such as 'x' or 'rate_1': no keyword, and not "
+                "beginning with an underscore, since results are named tuples"
+            )
         if name in taken:
             raise GraphError(f"{kind} name {name!r} is already taken in {self!r}: give each {kind} its own name")
         return name
@@ -211,6 +215,11 @@ def _real(value):
         return float(value)
     except OverflowError:
         raise ExprError(f"the integer constant {str(value)[:20]}… does not fit a float64") from None
+
+
+def is_name(name):
+    """Whether ``name`` can name an argument or output, and so the field of a named tuple."""
+    return isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")
 
 
 def _shape(shape, name):

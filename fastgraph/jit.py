@@ -22,7 +22,9 @@ def fingerprint():
     which is part of the cache's key, so that an edited op row or elementary function is never served stale code.
     """
     digest = hashlib.sha256()
-    paths = [_PACKAGE / "program.py", *(p for folder in ("ops", "vecmath", "engine") for p in (_PACKAGE / folder).glob("*.py"))]
+    paths = [_PACKAGE / "program.py"]
+    for folder in ("ops", "vecmath", "engine"):
+        paths.extend((_PACKAGE / folder).glob("*.py"))
     for path in sorted(paths):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())

@@ -21,12 +21,13 @@ def batch_array(value, name, shape, label):
         raise ShapeError(f"{label} got {type(value).__name__} for {name}, which is no array: {error}") from None
     if array.dtype.kind not in "fiub":
         raise ArgumentError(
-            f"{label} got {name} of type {_kind(value, array)}: expected real numbers, such as a float or a float64 array"
+            f"{label} got {name} of type {_kind(value, array)}: expected real numbers, a float or a float64 array"
         )
     n = array.ndim - len(shape)
     if n < 0 or array.shape[n:] != shape:
         what = f"its last axes must be {shape}" if len(shape) > 1 else f"its last axis must be {math.prod(shape)}"
-        raise ShapeError(f"{label} got {name} with shape {array.shape}: {what} ({name} was declared with shape {shape})")
+        declared = f"{name} was declared with shape {shape}"
+        raise ShapeError(f"{label} got {name} with shape {array.shape}: {what} ({declared})")
     array = array.astype(np.float64, copy=False)
     return (array if array.flags.aligned else array.copy()), array.shape[:n]
 
@@ -92,7 +93,8 @@ def results_like(shapes, n_axes, out, names, label, inputs):
         return results, lambda: None, results
     given = [out] if isinstance(out, np.ndarray) else list(out) if isinstance(out, tuple | list) else None
     if given is None or len(given) != len(shapes):
-        raise ArgumentError(f"{label}: out must be one float64 array per output ({', '.join(names)}), not {type(out).__name__}")
+        wanted = f"one float64 array per output ({', '.join(names)})"
+        raise ArgumentError(f"{label}: out must be {wanted}, not {type(out).__name__}")
     targets, copies = [], []
     for k, (array, shape, name) in enumerate(zip(given, shapes, names, strict=True)):
         _check_out(array, shape, name, label)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastgraph.jit import adaptive
 from fastgraph.errors import ProgramError
+from fastgraph.jit import adaptive
 from fastgraph.ops import TABLE
-from fastgraph.ops.row import MASKED
 from fastgraph.ops.arrays import ARITY, FLOWS, IMMEDIATE_RANGE
+from fastgraph.ops.row import MASKED
 
 RUN = np.dtype([("opcode", "u2"), ("flags", "u2"), ("immediate", "i4"), ("count", "u4")])
 MAX_SLOTS = 2**32 - 1

@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 
 from fastgraph.errors import ProgramError
-from fastgraph.graph import Argument, Output
+from fastgraph.graph import Argument, Output, is_name
 from fastgraph.ops import OPS, TABLE
 from fastgraph.program import RUN, Program
 
@@ -109,7 +109,7 @@ def _current_opcodes(opcodes, ops):
 
 
 def _name(value):
-    if not isinstance(value, str) or not value.isidentifier():
+    if not is_name(value):
         raise ValueError(f"{value!r} is not a name")
     return value
 

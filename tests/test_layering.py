@@ -10,9 +10,6 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "fastgraph"
 MAX_LINES = 450
 
-# The elementary functions register themselves in the package that lists them; it imports them on its last lines.
-ALLOWED_CYCLES = {("fastgraph.vecmath", "fastgraph.vecmath.*")}
-
 # Where data flows. None of these imports from one after it; the modules between them need only keep the DAG.
 PIPELINE = ["errors", "ops", "expr", "graph", "passes", "program", "engine", "function", "compiler", "cli", "__main__"]
 TOOLS = {"fastgraph.ops.accuracy", "fastgraph.ops.__main__"}  # they measure what lies downstream
@@ -43,13 +40,8 @@ def imported(path):
 IMPORTS = {name: imported(path) for name, path in PATHS.items()}
 
 
-def is_allowed(importer, module):
-    return any(importer == a and Path(module.replace(".", "/")).match(b.replace(".", "/")) for a, b in ALLOWED_CYCLES)
-
-
 def check_acyclic(imports):
-    graph = {name: {m for m in modules if not is_allowed(name, m)} for name, modules in imports.items()}
-    TopologicalSorter(graph).prepare()
+    TopologicalSorter(imports).prepare()
 
 
 def stage_of(name):
@@ -67,11 +59,6 @@ def test_imports_form_a_dag():
 def test_a_cycle_is_noticed():
     with pytest.raises(CycleError):
         check_acyclic({**IMPORTS, "fastgraph.errors": {"fastgraph.function"}})
-
-
-def test_the_allowed_cycle_exists():
-    for importer, members in ALLOWED_CYCLES:
-        assert any(is_allowed(importer, m) and importer in IMPORTS[m] for m in IMPORTS[importer]), members
 
 
 @pytest.mark.parametrize("name", sorted(name for name in PATHS.keys() - TOOLS if stage_of(name) is not None))

@@ -95,9 +95,7 @@ class Op:
     @property
     def scales(self):
         """Whether some partial is a number to multiply by, so that even a zero adjoint may come out as 0 * inf."""
-        return any(
-            not isinstance(p.partial if isinstance(p, Only) else p, int | float) for p in self._partial_kinds
-        )
+        return any(not isinstance(p.partial if isinstance(p, Only) else p, int | float) for p in self._partial_kinds)
 
     def apply(self, m, *args):
         """The op's value in algebra ``m``: ``args`` are the operands, then the immediate if the op has one."""

@@ -7,8 +7,8 @@ under which a node matters is the union, over its uses, of the conditions under 
 
 import numpy as np
 
-from fastgraph.jit import adaptive, helper
 from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
+from fastgraph.jit import adaptive, helper
 from fastgraph.ops import OPS
 from fastgraph.ops.arrays import ARITY, FLOWS, SCALES
 from fastgraph.passes.columns import NO_MASK, Columns

@@ -1,9 +1,12 @@
-"""Fold: replace what depends on constants alone by its value. In: ``Columns``, and a way to evaluate. Out: ``Columns``."""
+"""Fold: replace what depends on constants alone by its value.
+
+In: ``Columns``, and a way to evaluate them. Out: ``Columns``.
+"""
 
 import numpy as np
 
-from fastgraph.jit import adaptive
 from fastgraph.graph import CONSTANT, INPUT
+from fastgraph.jit import adaptive
 from fastgraph.ops.arrays import ARITY
 from fastgraph.passes.columns import Columns
 from fastgraph.passes.prune import prune

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from fastgraph.jit import adaptive
 from fastgraph.graph import CONSTANT, INPUT
+from fastgraph.jit import adaptive
 from fastgraph.ops.arrays import ARITY
 from fastgraph.passes.columns import NO_MASK, Columns
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastgraph.jit import adaptive, helper
 from fastgraph.graph import CONSTANT, INPUT
-from fastgraph.ops.row import MASKED
+from fastgraph.jit import adaptive, helper
 from fastgraph.ops.arrays import ARITY, IMMEDIATE
+from fastgraph.ops.row import MASKED
 from fastgraph.passes.columns import NO_MASK
 from fastgraph.passes.flow import active_operands
 from fastgraph.passes.prune import needed_by
@@ -134,9 +134,7 @@ def _order(nodes, rows, keys, n_keys, arity, block):
                     user = users[u]
                     pending[user] -= 1
                     if pending[user] == 0:
-                        n_live = _enqueue(
-                            user, keys[part[user]], head, tail, follow, ready, live, n_live
-                        )
+                        n_live = _enqueue(user, keys[part[user]], head, tail, follow, ready, live, n_live)
         for i in range(m):
             place[part[i]] = -1
     return order, sizes[:n_runs]

@@ -6,8 +6,8 @@ every operand, inf, nan, signed zeros and subnormals included; so x + 0, x - x, 
 
 import numpy as np
 
-from fastgraph.jit import adaptive, bits_of, from_bits, helper
 from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
+from fastgraph.jit import adaptive, bits_of, from_bits, helper
 from fastgraph.ops import OPS
 from fastgraph.ops.arrays import ARITY, COMMUTATIVE, IMMEDIATE
 from fastgraph.passes.columns import Columns

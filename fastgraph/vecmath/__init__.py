@@ -27,24 +27,7 @@ A plain Python call of a helper (``_reduce(m, x)``) inlines it. Python numbers m
 least one operand of every operation must be lanes. Python's ``if`` sees no lane: use ``where`` and ``rare``.
 """
 
-FUNCTIONS = {}
-
-
-def function(fn=None, *, inline=False):
-    """Register ``fn(m, *lanes)`` as an elementary function of its own name.
-
-    ``inline=True`` is for functions of a few instructions: their body is emitted at each use instead of a call.
-    """
-
-    def register(fn):
-        fn.inline = inline
-        FUNCTIONS[fn.__name__.rstrip("_")] = fn
-        return fn
-
-    return register if fn is None else register(fn)
-
-
-from fastgraph.vecmath import (  # noqa: E402  (each module registers its functions)
+from fastgraph.vecmath import (
     exponential,
     gamma,
     hyperbolic,
@@ -54,11 +37,12 @@ from fastgraph.vecmath import (  # noqa: E402  (each module registers its functi
     special,
     trigonometric,
 )
+from fastgraph.vecmath._registry import FUNCTIONS, function
 
 __all__ = [
     "FUNCTIONS",
-    "exponential",
     "function",
+    "exponential",
     "gamma",
     "hyperbolic",
     "inverse_trigonometric",

@@ -6,8 +6,8 @@ arguments whose result or operand leaves the normal range go through ``m.rare``.
 
 import math
 
-from fastgraph.vecmath import function
 from fastgraph.vecmath._doubled import even_odd, fast_two_sum, horner, multiply_loosely, two_sum
+from fastgraph.vecmath._registry import function
 
 INF, NAN = math.inf, math.nan
 MAGIC = 1.5 * 2.0**52  # x + MAGIC has rint(x) in its low bits, for |x| < 2**51

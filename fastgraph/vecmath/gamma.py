@@ -3,7 +3,6 @@
 import math
 from decimal import Context, Decimal
 
-from fastgraph.vecmath import function
 from fastgraph.vecmath._doubled import (
     divide_pairs,
     fast_two_sum,
@@ -13,6 +12,7 @@ from fastgraph.vecmath._doubled import (
     two_product,
     two_sum,
 )
+from fastgraph.vecmath._registry import function
 from fastgraph.vecmath.exponential import exp_doubled, log_doubled
 from fastgraph.vecmath.trigonometric import sin_cos_reduced
 

@@ -2,8 +2,8 @@
 
 import math
 
-from fastgraph.vecmath import function
 from fastgraph.vecmath._doubled import even_odd, fast_two_sum, half_reciprocal, horner, two_product, two_sum
+from fastgraph.vecmath._registry import function
 from fastgraph.vecmath.exponential import (
     EXPM1,
     LN2,

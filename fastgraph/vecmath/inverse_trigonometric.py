@@ -1,7 +1,7 @@
 """Inverse sine, cosine and tangent, and the angle of a point."""
 
-from fastgraph.vecmath import function
 from fastgraph.vecmath._doubled import fast_two_sum, horner, two_sum
+from fastgraph.vecmath._registry import function
 
 INF = float("inf")
 HALF_PI, HALF_PI_LOW = 1.5707963267948966, 6.123233995736766e-17

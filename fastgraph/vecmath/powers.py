@@ -1,7 +1,7 @@
 """Powers and roots."""
 
-from fastgraph.vecmath import function
 from fastgraph.vecmath._doubled import fast_two_sum, half_reciprocal, horner, multiply_pairs, square_pair, two_product
+from fastgraph.vecmath._registry import function
 from fastgraph.vecmath.exponential import INF, MAGIC, NAN, TINY, exp_doubled, log_of_parts, scale, split_any
 
 # x ** (-1/3) on [1, 2], minimax: relative error 2**-11.9.

@@ -1,6 +1,6 @@
 """Sign, the smaller and the larger of two, the exact remainder."""
 
-from fastgraph.vecmath import function
+from fastgraph.vecmath._registry import function
 
 _SIGN_BIT = -(2**63)
 

@@ -2,8 +2,8 @@
 
 import math
 
-from fastgraph.vecmath import function
 from fastgraph.vecmath._doubled import horner, two_product
+from fastgraph.vecmath._registry import function
 from fastgraph.vecmath.exponential import exp_doubled
 
 INF = math.inf

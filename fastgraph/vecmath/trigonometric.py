@@ -1,7 +1,7 @@
 """Sine, cosine and tangent for every double; the inverse functions are in ``inverse_trigonometric``."""
 
-from fastgraph.vecmath import function
 from fastgraph.vecmath._doubled import fast_two_sum, horner, multiply_pairs, two_product, two_sum
+from fastgraph.vecmath._registry import function
 
 INF, NAN = float("inf"), float("nan")
 MAGIC = 1.5 * 2.0**52  # x + MAGIC has rint(x) in its low bits, for |x| < 2**51
