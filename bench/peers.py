@@ -2,7 +2,8 @@
 
 In: a ``Workload``. Out: callables without arguments, ready to be timed, that return ``(value, gradient or None)``:
 ``one_set`` (one input set, buffers ready where the library has them), ``call`` (Python floats in, as a person
-calls it) and ``batch`` (many sets, both cores where the library can). Inputs and gradients of a batch are (n_inputs, n).
+calls it) and ``batch`` (many sets, both cores where the library can). Inputs and
+gradients of a batch are (n_inputs, n).
 """
 
 import importlib
@@ -37,7 +38,7 @@ class Peer:
 
     @property
     def version(self):
-        return version(self.name.partition(" ")[0])
+        return version(self.name)
 
 
 class Fastgraph(Peer):
@@ -249,7 +250,7 @@ class Numpy(Peer):
 class Numba(Peer):
     """Black-Scholes written by hand, with the greeks in closed form: what a person could do without any library."""
 
-    name = "numba by hand"
+    name = "numba"
     module = "bench.by_hand"
 
     def batch(self, work, sets, gradient):
@@ -262,6 +263,11 @@ PEERS = {cls.name: cls for cls in (Fastgraph, Heyoka, Casadi, Jax, Autograd, Num
 def installed():
     """The peers that can be imported, by name, fastgraph first."""
     return {name: peer for name, cls in PEERS.items() if (peer := cls.installed()) is not None}
+
+
+def versions(installed):
+    """Names and versions, for a heading."""
+    return ", ".join(f"{peer.name} {peer.version}" for peer in installed.values())
 
 
 def check(work, result, inputs, gradient, tolerance=1e-9):

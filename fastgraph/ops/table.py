@@ -6,6 +6,7 @@ algebra, ``x y z`` the operands, ``n`` the immediate, ``r`` the result. Comparis
 
 import math
 
+from fastgraph.ops import rules
 from fastgraph.ops.row import Domain, Only, Op
 
 INF, NAN = math.inf, math.nan
@@ -15,6 +16,7 @@ EDGES = (0.0, -0.0, 1.0, -1.0, INF, -INF, NAN, SUBNORMAL, -SUBNORMAL, TINY, HUGE
 
 ONE = Domain((ANY,), (EDGES,))
 TWO = Domain((ANY, ANY), (EDGES, EDGES))
+POWERS = (0, 1, 2, 3, 4, 5, 7, 17, 100, -1, -2, -3, -8, 1025, 2**31 - 1, -(2**31))
 LOGICAL = Domain(((-2.0, 2.0),) * 2, ((0.0, -0.0, 1.0, NAN, INF),) * 2)
 
 
@@ -22,117 +24,26 @@ def _one(low, high, *specials):
     return Domain(((low, high),), (EDGES + specials,))
 
 
-def _truth(m, mask):
-    return m.where(mask, 1.0, 0.0)
-
-
-def _flat(arity):
-    """Partials of an op that is constant wherever it is differentiable."""
-    return lambda m, r, *args: (0,) * arity
-
-
 def _compare(name, relation, doc, ufunc):
-    value = lambda m, x, y: _truth(m, relation(x, y))  # noqa: E731
-    return Op(name, 2, _flat(2), value, doc, domain=TWO, ulps=0, ufunc=ufunc, operator=name)
-
-
-def _larger(m, x, y):
-    """The share of x in maximum(x, y): 1, 0, or a half at a tie; NaN where either is NaN."""
-    return m.where(x > y, 1.0, m.where(x < y, 0.0, m.where(x == y, 0.5, NAN)))
-
-
-def _larger_number(m, x, y):
-    """The share of x in fmax(x, y), which ignores NaN: all of it if y is NaN."""
-    return m.where((x > y) | (y != y), 1.0, m.where(x == y, 0.5, 0.0))
-
-
-def _copysign_partials(m, r, x, y):
-    return m.sign(x) * m.where(y != y, 1.0, m.copysign(1.0, y)), 0
-
-
-def _sech_squared(m, x):
-    # Not 1 - tanh(x)**2, which has lost half its digits at x = 10.
-    q = 1.0 / m.cosh(x)
-    return (q * q,)
-
-
-def _mod(m, x, y):
-    r = m.fmod(x, y)
-    wrong_side = (r != 0.0) & ((r < 0.0) ^ (y < 0.0))
-    return m.where(r == 0.0, m.copysign(r, y), m.where(wrong_side, r + y, r))
-
-
-def _pow_partials(m, r, x, y):
-    by_x = m.where(y == 0.0, 0.0, y * m.pow(x, y - 1.0))
-    by_y = m.where((x == 0.0) & (y > 0.0), 0.0, r * m.log(x))
-    return by_x, by_y
-
-
-def _powi_partials(m, r, x, n):
-    return (m.where(n == 0, 0.0, n * m.powi(x, n - 1)),)
-
-
-def _origin_safe(m, r, numerator):
-    return m.where(r == 0.0, 0.0, numerator / r)
-
-
-def _atan2_partials(m, r, y, x):
-    h = m.hypot(x, y)
-    at_origin = h == 0.0
-    return m.where(at_origin, 0.0, (x / h) / h), m.where(at_origin, 0.0, -(y / h) / h)
-
-
-def _xlogy_partials(m, r, x, y):
-    return m.where((x == 0.0) & (y == 0.0), 0.0, m.log(y)), m.where(x == 0.0, 0.0, x / y)
-
-
-def _sigmoid_partials(m, r, x):
-    t = m.exp(-m.abs(x))
-    return (t / ((1.0 + t) * (1.0 + t)),)
-
-
-def _logaddexp_partials(m, r, x, y):
-    tie = x == y  # also where both are the same infinity
-    return m.where(tie, 0.5, m.sigmoid(x - y)), m.where(tie, 0.5, m.sigmoid(y - x))
-
-
-SQRT_HALF = 0.7071067811865476
-ONE_OVER_SQRT_2PI = 0.3989422804014327
-SQRT_2_OVER_PI = 0.7978845608028654
-TWO_OVER_SQRT_PI = 1.1283791670955126
-LN2, LN10 = math.log(2.0), math.log(10.0)
-# -erfcx'(x) * x**2 in t = 1 - 8 / (x + 3), for x >= 1, by Chebyshev interpolation: relative error 2**-57.
-ERFCX_SLOPE = (
-    # fmt: off
-    0.5333197441206577, 0.09034761761127467, -0.10253093642831179, 0.060576170927525694,
-    -0.019047269248948628, -0.0018273318880519165, 0.005966085290001887, -0.00358310007765937,
-    0.0010835646376649076, -4.998032020670608e-05, -9.490379198922325e-05, 2.9081074959526733e-05,
-    4.55064958092332e-06, -4.133601801113066e-06, -5.6019507833634006e-09, 5.207959874727412e-07,
-    -3.614623039481051e-08, -6.852458936785498e-08, 6.359391975716095e-09, 9.497772001440727e-09,
-    -7.194163730231718e-10, -1.210375125913568e-09, 4.537716537315761e-11, 9.709308706501195e-11,
-    # fmt: on
-)
-
-
-def _erfcx_partials(m, r, x):
-    # From x = 1 on, the two terms of the closed form would cancel: all digits are gone at x = 1e8.
-    t = 1.0 - 8.0 / (x + 3.0)
-    slope = ERFCX_SLOPE[-1]
-    for coefficient in ERFCX_SLOPE[-2::-1]:
-        slope = m.fma(slope, t, coefficient)
-    return (m.where(x < 1.0, 2.0 * x * r - TWO_OVER_SQRT_PI, -slope / (x * x)),)
+    value = lambda m, x, y: rules.truth(m, relation(x, y))
+    return Op(name, 2, rules.flat(2), value, doc, domain=TWO, ulps=0, ufunc=ufunc, operator=name)
 
 
 ROWS = [
     # -- arithmetic ---------------------------------------------------------------------------------------
-    Op("add", 2, lambda m, r, x, y: (1, 1), lambda m, x, y: x + y, "x + y", domain=TWO, commutative=True, operator="add"),
-    Op("sub", 2, lambda m, r, x, y: (1, -1), lambda m, x, y: x - y, "x - y", domain=TWO, ufunc="subtract", operator="sub"),
-    Op("mul", 2, lambda m, r, x, y: (y, x), lambda m, x, y: x * y, "x * y", domain=TWO, commutative=True, ufunc="multiply", operator="mul"),
-    Op("div", 2, lambda m, r, x, y: (1.0 / y, -r / y), lambda m, x, y: x / y, "x / y", domain=TWO, ufunc="divide", operator="truediv"),
+    Op("add", 2, lambda m, r, x, y: (1, 1), lambda m, x, y: x + y, "x + y",
+       domain=TWO, commutative=True, operator="add"),
+    Op("sub", 2, lambda m, r, x, y: (1, -1), lambda m, x, y: x - y, "x - y",
+       domain=TWO, ufunc="subtract", operator="sub"),
+    Op("mul", 2, lambda m, r, x, y: (y, x), lambda m, x, y: x * y, "x * y",
+       domain=TWO, commutative=True, ufunc="multiply", operator="mul"),
+    Op("div", 2, lambda m, r, x, y: (1.0 / y, -r / y), lambda m, x, y: x / y, "x / y",
+       domain=TWO, ufunc="divide", operator="truediv"),
     Op("neg", 1, lambda m, r, x: (-1,), lambda m, x: -x, "-x", domain=ONE, ulps=0, ufunc="negative", operator="neg"),
-    Op("abs", 1, lambda m, r, x: (m.sign(x),), None, "|x|; derivative 0 at 0", domain=ONE, ulps=0, ufunc="absolute", operator="abs"),
-    Op("sign", 1, _flat(1), None, "-1, 0 or 1, NaN for NaN", domain=ONE, ulps=0),
-    Op("copysign", 2, _copysign_partials, lambda m, x, y: m.where(y != y, m.abs(x), m.copysign(x, y)),
+    Op("abs", 1, lambda m, r, x: (m.sign(x),), None, "|x|; derivative 0 at 0",
+       domain=ONE, ulps=0, ufunc="absolute", operator="abs"),
+    Op("sign", 1, rules.flat(1), None, "-1, 0 or 1, NaN for NaN", domain=ONE, ulps=0),
+    Op("copysign", 2, rules.copysign_partials, lambda m, x, y: m.where(y != y, m.abs(x), m.copysign(x, y)),
        "the magnitude of x with the sign of y; a NaN y counts as positive", domain=TWO, ulps=0),
     Op("reciprocal", 1, lambda m, r, x: (-(r * r),), lambda m, x: 1.0 / x, "1 / x", domain=ONE),
     Op("square", 1, lambda m, r, x: (2.0 * x,), lambda m, x: x * x, "x * x", domain=ONE),
@@ -141,49 +52,73 @@ ROWS = [
     Op("fma", 3, lambda m, r, x, y, z: (y, x, 1), None, "x * y + z, rounded once",
        domain=Domain((ANY,) * 3, ((0.0, -0.0, 1.0, INF, NAN, HUGE, TINY, SUBNORMAL),) * 3)),
     # -- powers, exponentials, logarithms -------------------------------------------------------------------
-    Op("pow", 2, _pow_partials, None, "x ** y", domain=Domain(((1e-3, 1e3), (-30.0, 30.0)), (EDGES + (2.0, -2.0, 0.5), EDGES + (0.5, 2.0, 3.0, -2.0, -3.0))), ulps=1, ufunc="power", operator="pow"),
-    Op("powi", 1, _powi_partials, None, "x ** n for an integer n, exact at 0 and for any sign", immediate=(-(2**31), 2**31 - 1),
-       domain=Domain(((-30.0, 30.0),), (EDGES,), (0, 1, 2, 3, 4, 5, 7, 17, 100, -1, -2, -3, -8, 1025, 2**31 - 1, -(2**31))), ulps=1),
-    Op("exp", 1, lambda m, r, x: (r,), None, "e ** x", domain=_one(-745.0, 709.0, 709.782712893384, 709.7827128933841, -745.13, -745.14), ulps=1),
-    Op("exp2", 1, lambda m, r, x: (r * LN2,), None, "2 ** x", domain=_one(-1075.0, 1024.0, 1024.0, -1075.0), ulps=1),
+    Op("pow", 2, rules.pow_partials, None, "x ** y",
+       domain=Domain(((1e-3, 1e3), (-30.0, 30.0)), (EDGES + (2.0, -2.0, 0.5), EDGES + (0.5, 2.0, 3.0, -2.0, -3.0))),
+       ulps=1, ufunc="power", operator="pow"),
+    Op("powi", 1, rules.powi_partials, None,
+       "x ** n for an integer n, exact at 0 and for any sign", immediate=(-(2**31), 2**31 - 1),
+       domain=Domain(((-30.0, 30.0),), (EDGES,), POWERS), ulps=1),
+    Op("exp", 1, lambda m, r, x: (r,), None, "e ** x",
+       domain=_one(-745.0, 709.0, 709.782712893384, 709.7827128933841, -745.13, -745.14), ulps=1),
+    Op("exp2", 1, lambda m, r, x: (r * rules.LN2,), None, "2 ** x",
+       domain=_one(-1075.0, 1024.0, 1024.0, -1075.0), ulps=1),
     Op("expm1", 1, lambda m, r, x: (m.exp(x),), None, "e ** x - 1", domain=_one(-40.0, 709.0), ulps=1),
-    Op("log", 1, lambda m, r, x: (m.where(x < 0.0, NAN, 1.0 / m.abs(x)),), None, "natural logarithm", domain=_one(1e-300, 1e300), ulps=1),
-    Op("log2", 1, lambda m, r, x: (m.where(x < 0.0, NAN, 1.0 / (m.abs(x) * LN2)),), None, "logarithm to base 2", domain=_one(1e-300, 1e300, 8.0, 0.5), ulps=1),
-    Op("log10", 1, lambda m, r, x: (m.where(x < 0.0, NAN, 1.0 / (m.abs(x) * LN10)),), None, "logarithm to base 10", domain=_one(1e-300, 1e300, 1000.0, 0.1), ulps=1),
-    Op("log1p", 1, lambda m, r, x: (m.where(x < -1.0, NAN, 1.0 / (1.0 + x)),), None, "log(1 + x)", domain=_one(-0.999, 1e10), ulps=1),
+    Op("log", 1, lambda m, r, x: (m.where(x < 0.0, NAN, 1.0 / m.abs(x)),), None, "natural logarithm",
+       domain=_one(1e-300, 1e300), ulps=1),
+    Op("log2", 1, lambda m, r, x: (m.where(x < 0.0, NAN, 1.0 / (m.abs(x) * rules.LN2)),), None, "logarithm to base 2",
+       domain=_one(1e-300, 1e300, 8.0, 0.5), ulps=1),
+    Op("log10", 1, lambda m, r, x: (m.where(x < 0.0, NAN, 1.0 / (m.abs(x) * rules.LN10)),), None,
+       "logarithm to base 10", domain=_one(1e-300, 1e300, 1000.0, 0.1), ulps=1),
+    Op("log1p", 1, lambda m, r, x: (m.where(x < -1.0, NAN, 1.0 / (1.0 + x)),), None, "log(1 + x)",
+       domain=_one(-0.999, 1e10), ulps=1),
     # -- trigonometric, hyperbolic --------------------------------------------------------------------------
-    Op("sin", 1, lambda m, r, x: (m.cos(x),), None, "sine", domain=_one(-1e6, 1e6, 1e22, 6.381956970095103e307), ulps=1),
-    Op("cos", 1, lambda m, r, x: (-m.sin(x),), None, "cosine", domain=_one(-1e6, 1e6, 1e22, 6.381956970095103e307), ulps=1),
-    Op("tan", 1, lambda m, r, x: (1.0 + r * r,), None, "tangent", domain=_one(-1e6, 1e6, 1e22, 1.5707963267948966), ulps=1),
-    Op("asin", 1, lambda m, r, x: (1.0 / m.sqrt((1.0 - x) * (1.0 + x)),), None, "inverse sine", domain=_one(-1.0, 1.0), ulps=1, ufunc="arcsin"),
-    Op("acos", 1, lambda m, r, x: (-1.0 / m.sqrt((1.0 - x) * (1.0 + x)),), None, "inverse cosine", domain=_one(-1.0, 1.0), ulps=1, ufunc="arccos"),
+    Op("sin", 1, lambda m, r, x: (m.cos(x),), None, "sine",
+       domain=_one(-1e6, 1e6, 1e22, 6.381956970095103e307), ulps=1),
+    Op("cos", 1, lambda m, r, x: (-m.sin(x),), None, "cosine",
+       domain=_one(-1e6, 1e6, 1e22, 6.381956970095103e307), ulps=1),
+    Op("tan", 1, lambda m, r, x: (1.0 + r * r,), None, "tangent",
+       domain=_one(-1e6, 1e6, 1e22, 1.5707963267948966), ulps=1),
+    Op("asin", 1, lambda m, r, x: (1.0 / m.sqrt((1.0 - x) * (1.0 + x)),), None, "inverse sine",
+       domain=_one(-1.0, 1.0), ulps=1, ufunc="arcsin"),
+    Op("acos", 1, lambda m, r, x: (-1.0 / m.sqrt((1.0 - x) * (1.0 + x)),), None, "inverse cosine",
+       domain=_one(-1.0, 1.0), ulps=1, ufunc="arccos"),
     Op("atan", 1, lambda m, r, x: (1.0 / (1.0 + x * x),), None, "inverse tangent", domain=ONE, ulps=1, ufunc="arctan"),
-    Op("atan2", 2, _atan2_partials, None, "the angle of the point (x=second, y=first); derivative 0 at the origin", domain=TWO, ulps=1, ufunc="arctan2"),
+    Op("atan2", 2, rules.atan2_partials, None, "angle of the point of ordinate x and abscissa y; derivative 0 at the origin",
+       domain=TWO, ulps=1, ufunc="arctan2"),
     Op("sinh", 1, lambda m, r, x: (m.cosh(x),), None, "hyperbolic sine", domain=_one(-710.0, 710.0), ulps=1),
     Op("cosh", 1, lambda m, r, x: (m.sinh(x),), None, "hyperbolic cosine", domain=_one(-710.0, 710.0), ulps=1),
-    Op("tanh", 1, lambda m, r, x: _sech_squared(m, x), None, "hyperbolic tangent", domain=_one(-20.0, 20.0), ulps=1),
-    Op("asinh", 1, lambda m, r, x: (1.0 / m.hypot(1.0, x),), None, "inverse hyperbolic sine", domain=ONE, ulps=1, ufunc="arcsinh"),
+    Op("tanh", 1, lambda m, r, x: rules.sech_squared(m, x), None, "hyperbolic tangent",
+       domain=_one(-20.0, 20.0), ulps=1),
+    Op("asinh", 1, lambda m, r, x: (1.0 / m.hypot(1.0, x),), None, "inverse hyperbolic sine",
+       domain=ONE, ulps=1, ufunc="arcsinh"),
     Op("acosh", 1, lambda m, r, x: (m.where(x < 1.0, NAN, 1.0 / (m.sqrt(x - 1.0) * m.sqrt(x + 1.0))),), None,
        "inverse hyperbolic cosine", domain=_one(1.0, 1e10), ulps=1, ufunc="arccosh"),
-    Op("atanh", 1, lambda m, r, x: (m.where(m.abs(x) > 1.0, NAN, 1.0 / ((1.0 - x) * (1.0 + x))),), None, "inverse hyperbolic tangent", domain=_one(-1.0, 1.0), ulps=1, ufunc="arctanh"),
-    Op("hypot", 2, lambda m, r, x, y: (_origin_safe(m, r, x), _origin_safe(m, r, y)), None, "sqrt(x*x + y*y); derivative 0 at the origin", domain=TWO, ulps=1, commutative=True),
+    Op("atanh", 1, lambda m, r, x: (m.where(m.abs(x) > 1.0, NAN, 1.0 / ((1.0 - x) * (1.0 + x))),), None,
+       "inverse hyperbolic tangent", domain=_one(-1.0, 1.0), ulps=1, ufunc="arctanh"),
+    Op("hypot", 2, lambda m, r, x, y: (rules.origin_safe(m, r, x), rules.origin_safe(m, r, y)), None,
+       "sqrt(x*x + y*y); derivative 0 at the origin", domain=TWO, ulps=1, commutative=True),
     # -- rounding, remainders -------------------------------------------------------------------------------
-    Op("floor", 1, _flat(1), None, "largest integer not above x", domain=ONE, ulps=0),
-    Op("ceil", 1, _flat(1), None, "smallest integer not below x", domain=ONE, ulps=0),
-    Op("trunc", 1, _flat(1), None, "x without its fraction", domain=ONE, ulps=0),
-    Op("rint", 1, _flat(1), None, "nearest integer, ties to even", domain=ONE, ulps=0),
-    Op("mod", 2, lambda m, r, x, y: (1, -m.rint((x - r) / y)), _mod, "Python's x % y: the sign of y", domain=TWO, ufunc="remainder", operator="mod"),
-    Op("fmod", 2, lambda m, r, x, y: (1, -m.rint((x - r) / y)), None, "C's remainder: the sign of x", domain=TWO, ulps=0),
+    Op("floor", 1, rules.flat(1), None, "largest integer not above x", domain=ONE, ulps=0),
+    Op("ceil", 1, rules.flat(1), None, "smallest integer not below x", domain=ONE, ulps=0),
+    Op("trunc", 1, rules.flat(1), None, "x without its fraction", domain=ONE, ulps=0),
+    Op("rint", 1, rules.flat(1), None, "nearest integer, ties to even", domain=ONE, ulps=0),
+    Op("mod", 2, lambda m, r, x, y: (1, -m.rint((x - r) / y)), rules.mod, "Python's x % y: the sign of y",
+       domain=TWO, ufunc="remainder", operator="mod"),
+    Op("fmod", 2, lambda m, r, x, y: (1, -m.rint((x - r) / y)), None, "C's remainder: the sign of x",
+       domain=TWO, ulps=0),
     # -- choices --------------------------------------------------------------------------------------------
-    Op("minimum", 2, lambda m, r, x, y: (_larger(m, y, x), _larger(m, x, y)), None,
-       "the smaller, NaN if either is NaN, -0 below +0; a tie splits the derivative", domain=TWO, ulps=0, commutative=True),
-    Op("maximum", 2, lambda m, r, x, y: (_larger(m, x, y), _larger(m, y, x)), None,
-       "the larger, NaN if either is NaN, +0 above -0; a tie splits the derivative", domain=TWO, ulps=0, commutative=True),
-    Op("fmin", 2, lambda m, r, x, y: (_larger_number(m, -x, -y), _larger_number(m, -y, -x)), None,
+    Op("minimum", 2, lambda m, r, x, y: (rules.larger(m, y, x), rules.larger(m, x, y)), None,
+       "the smaller, NaN if either is NaN, -0 below +0; a tie splits the derivative",
+       domain=TWO, ulps=0, commutative=True),
+    Op("maximum", 2, lambda m, r, x, y: (rules.larger(m, x, y), rules.larger(m, y, x)), None,
+       "the larger, NaN if either is NaN, +0 above -0; a tie splits the derivative",
+       domain=TWO, ulps=0, commutative=True),
+    Op("fmin", 2, lambda m, r, x, y: (rules.larger_number(m, -x, -y), rules.larger_number(m, -y, -x)), None,
        "the smaller, ignoring NaN; a tie splits the derivative", domain=TWO, ulps=0, commutative=True),
-    Op("fmax", 2, lambda m, r, x, y: (_larger_number(m, x, y), _larger_number(m, y, x)), None,
+    Op("fmax", 2, lambda m, r, x, y: (rules.larger_number(m, x, y), rules.larger_number(m, y, x)), None,
        "the larger, ignoring NaN; a tie splits the derivative", domain=TWO, ulps=0, commutative=True),
-    Op("where", 3, lambda m, r, c, x, y: (0, Only(c != 0.0, 1), Only(c == 0.0, 1)), lambda m, c, x, y: m.where(c != 0.0, x, y),
+    Op("where", 3, lambda m, r, c, x, y: (0, Only(c != 0.0, 1), Only(c == 0.0, 1)),
+       lambda m, c, x, y: m.where(c != 0.0, x, y),
        "x where c is not 0, else y; the branch not taken contributes nothing to a derivative",
        domain=Domain(((-1.0, 1.0), ANY, ANY), ((0.0, -0.0, 1.0, NAN, INF), EDGES, EDGES)), ulps=0),
     _compare("lt", lambda x, y: x < y, "x < y, as 1.0 or 0.0", "less"),
@@ -192,25 +127,39 @@ ROWS = [
     _compare("ge", lambda x, y: x >= y, "x >= y, as 1.0 or 0.0", "greater_equal"),
     _compare("eq", lambda x, y: x == y, "x == y, as 1.0 or 0.0", "equal"),
     _compare("ne", lambda x, y: x != y, "x != y, as 1.0 or 0.0", "not_equal"),
-    Op("logical_and", 2, _flat(2), lambda m, x, y: _truth(m, (x != 0.0) & (y != 0.0)), "both are not 0", domain=LOGICAL, ulps=0, commutative=True, operator="and"),
-    Op("logical_or", 2, _flat(2), lambda m, x, y: _truth(m, (x != 0.0) | (y != 0.0)), "one is not 0", domain=LOGICAL, ulps=0, commutative=True, operator="or"),
-    Op("logical_xor", 2, _flat(2), lambda m, x, y: _truth(m, (x != 0.0) ^ (y != 0.0)), "exactly one is not 0", domain=LOGICAL, ulps=0, commutative=True, operator="xor"),
-    Op("logical_not", 1, _flat(1), lambda m, x: _truth(m, x == 0.0), "x is 0", domain=ONE, ulps=0, operator="invert"),
-    Op("isnan", 1, _flat(1), lambda m, x: _truth(m, x != x), "x is NaN", domain=ONE, ulps=0),
-    Op("isinf", 1, _flat(1), lambda m, x: _truth(m, m.abs(x) == INF), "x is inf or -inf", domain=ONE, ulps=0),
-    Op("isfinite", 1, _flat(1), lambda m, x: _truth(m, m.abs(x) < INF), "x is neither infinite nor NaN", domain=ONE, ulps=0),
+    Op("logical_and", 2, rules.flat(2), lambda m, x, y: rules.truth(m, (x != 0.0) & (y != 0.0)), "both are not 0",
+       domain=LOGICAL, ulps=0, commutative=True, operator="and"),
+    Op("logical_or", 2, rules.flat(2), lambda m, x, y: rules.truth(m, (x != 0.0) | (y != 0.0)), "one is not 0",
+       domain=LOGICAL, ulps=0, commutative=True, operator="or"),
+    Op("logical_xor", 2, rules.flat(2), lambda m, x, y: rules.truth(m, (x != 0.0) ^ (y != 0.0)), "exactly one is not 0",
+       domain=LOGICAL, ulps=0, commutative=True, operator="xor"),
+    Op("logical_not", 1, rules.flat(1), lambda m, x: rules.truth(m, x == 0.0), "x is 0",
+       domain=ONE, ulps=0, operator="invert"),
+    Op("isnan", 1, rules.flat(1), lambda m, x: rules.truth(m, x != x), "x is NaN", domain=ONE, ulps=0),
+    Op("isinf", 1, rules.flat(1), lambda m, x: rules.truth(m, m.abs(x) == INF), "x is inf or -inf", domain=ONE, ulps=0),
+    Op("isfinite", 1, rules.flat(1), lambda m, x: rules.truth(m, m.abs(x) < INF), "x is neither infinite nor NaN",
+       domain=ONE, ulps=0),
     # -- special functions ----------------------------------------------------------------------------------
-    Op("erf", 1, lambda m, r, x: (TWO_OVER_SQRT_PI * m.exp(-(x * x)),), None, "error function", domain=_one(-6.0, 6.0), ulps=2),
-    Op("erfc", 1, lambda m, r, x: (-TWO_OVER_SQRT_PI * m.exp(-(x * x)),), None, "1 - erf(x)", domain=_one(-6.0, 27.3), ulps=4),
-    Op("erfcx", 1, _erfcx_partials, None, "exp(x*x) erfc(x)", domain=_one(-26.0, 1e10), ulps=4),
-    Op("lgamma", 1, lambda m, r, x: (m.digamma(x),), None, "log |gamma(x)|; the bound holds away from its zeros", domain=_one(-30.0, 1e6, 2.0, -2.0, -0.5), ulps=4),
-    Op("digamma", 1, lambda m, r, x: (m.polygamma(x, 1),), None, "derivative of lgamma; the bound holds away from its zeros", domain=_one(-30.0, 1e6, 2.0, -2.0, -0.5), ulps=4),
-    Op("polygamma", 1, lambda m, r, x, n: (m.polygamma(x, n + 1),), None, "n-th derivative of digamma; the bound holds away from its zeros",
+    Op("erf", 1, lambda m, r, x: (rules.TWO_OVER_SQRT_PI * m.exp(-(x * x)),), None, "error function",
+       domain=_one(-6.0, 6.0), ulps=2),
+    Op("erfc", 1, lambda m, r, x: (-rules.TWO_OVER_SQRT_PI * m.exp(-(x * x)),), None, "1 - erf(x)",
+       domain=_one(-6.0, 27.3), ulps=4),
+    Op("erfcx", 1, rules.erfcx_partials, None, "exp(x*x) erfc(x)", domain=_one(-26.0, 1e10), ulps=4),
+    Op("lgamma", 1, lambda m, r, x: (m.digamma(x),), None, "log |gamma(x)|; the bound holds away from its zeros",
+       domain=_one(-30.0, 1e6, 2.0, -2.0, -0.5), ulps=4),
+    Op("digamma", 1, lambda m, r, x: (m.polygamma(x, 1),), None,
+       "derivative of lgamma; the bound holds away from its zeros", domain=_one(-30.0, 1e6, 2.0, -2.0, -0.5), ulps=4),
+    Op("polygamma", 1, lambda m, r, x, n: (m.polygamma(x, n + 1),), None,
+       "n-th derivative of digamma; the bound holds away from its zeros",
        immediate=(1, 100), domain=Domain(((0.01, 1e4),), (EDGES + (2.0, -2.0, -0.5),), (1, 2, 3, 4, 7, 20)), ulps=4),
-    Op("ndtr", 1, lambda m, r, x: (ONE_OVER_SQRT_2PI * m.exp(-0.5 * (x * x)),), None, "normal cumulative distribution function", domain=_one(-38.0, 9.0), ulps=4),
-    Op("log_ndtr", 1, lambda m, r, x: (SQRT_2_OVER_PI / m.erfcx(x * -SQRT_HALF),), None, "log(ndtr(x))", domain=_one(-1e6, 9.0), ulps=4),
-    Op("sigmoid", 1, _sigmoid_partials, None, "1 / (1 + exp(-x))", domain=_one(-745.0, 40.0), ulps=2),
+    Op("ndtr", 1, lambda m, r, x: (rules.ONE_OVER_SQRT_2PI * m.exp(-0.5 * (x * x)),), None,
+       "normal cumulative distribution function", domain=_one(-38.0, 9.0), ulps=4),
+    Op("log_ndtr", 1, lambda m, r, x: (rules.SQRT_2_OVER_PI / m.erfcx(x * -rules.SQRT_HALF),), None, "log(ndtr(x))",
+       domain=_one(-1e6, 9.0), ulps=4),
+    Op("sigmoid", 1, rules.sigmoid_partials, None, "1 / (1 + exp(-x))", domain=_one(-745.0, 40.0), ulps=2),
     Op("softplus", 1, lambda m, r, x: (m.sigmoid(x),), None, "log(1 + exp(x))", domain=_one(-745.0, 745.0), ulps=2),
-    Op("logaddexp", 2, _logaddexp_partials, None, "log(exp(x) + exp(y)); the bound holds away from its zeros", domain=TWO, ulps=4, commutative=True),
-    Op("xlogy", 2, _xlogy_partials, None, "x * log(y), 0 where x is 0 and y is not NaN", domain=Domain((ANY, (1e-6, 1e6)), (EDGES, EDGES)), ulps=2),
+    Op("logaddexp", 2, rules.logaddexp_partials, None, "log(exp(x) + exp(y)); the bound holds away from its zeros",
+       domain=TWO, ulps=4, commutative=True),
+    Op("xlogy", 2, rules.xlogy_partials, None, "x * log(y), 0 where x is 0 and y is not NaN",
+       domain=Domain((ANY, (1e-6, 1e6)), (EDGES, EDGES)), ulps=2),
 ]

@@ -1,0 +1,122 @@
+"""Rules of the op table that need more than a line.
+
+In: an algebra ``m``, the result ``r``, operands. Out: values, or partials as ``Op`` describes them.
+"""
+
+import math
+
+INF, NAN = math.inf, math.nan
+
+
+def truth(m, mask):
+    return m.where(mask, 1.0, 0.0)
+
+
+def flat(arity):
+    """Partials of an op that is constant wherever it is differentiable."""
+    return lambda m, r, *args: (0,) * arity
+
+
+def larger(m, x, y):
+    """The share of x in maximum(x, y): 1, 0, or a half at a tie; NaN where either is NaN."""
+    return m.where(x > y, 1.0, m.where(x < y, 0.0, m.where(x == y, 0.5, NAN)))
+
+
+def larger_number(m, x, y):
+    """The share of x in fmax(x, y), which ignores NaN: all of it if y is NaN."""
+    return m.where((x > y) | (y != y), 1.0, m.where(x == y, 0.5, 0.0))
+
+
+def copysign_partials(m, r, x, y):
+    return m.sign(x) * m.where(y != y, 1.0, m.copysign(1.0, y)), 0
+
+
+def sech_squared(m, x):
+    # Not 1 - tanh(x)**2, which has lost half its digits at x = 10.
+    q = 1.0 / m.cosh(x)
+    return (q * q,)
+
+
+def mod(m, x, y):
+    r = m.fmod(x, y)
+    wrong_side = (r != 0.0) & ((r < 0.0) ^ (y < 0.0))
+    return m.where(r == 0.0, m.copysign(r, y), m.where(wrong_side, r + y, r))
+
+
+def pow_partials(m, r, x, y):
+    by_x = m.where(y == 0.0, 0.0, y * m.pow(x, y - 1.0))
+    by_y = m.where((x == 0.0) & (y > 0.0), 0.0, r * m.log(x))
+    return by_x, by_y
+
+
+def powi_partials(m, r, x, n):
+    return (m.where(n == 0, 0.0, n * m.powi(x, n - 1)),)
+
+
+def origin_safe(m, r, numerator):
+    return m.where(r == 0.0, 0.0, numerator / r)
+
+
+def atan2_partials(m, r, y, x):
+    h = m.hypot(x, y)
+    at_origin = h == 0.0
+    return m.where(at_origin, 0.0, (x / h) / h), m.where(at_origin, 0.0, -(y / h) / h)
+
+
+def xlogy_partials(m, r, x, y):
+    return m.where((x == 0.0) & (y == 0.0), 0.0, m.log(y)), m.where(x == 0.0, 0.0, x / y)
+
+
+def sigmoid_partials(m, r, x):
+    t = m.exp(-m.abs(x))
+    return (t / ((1.0 + t) * (1.0 + t)),)
+
+
+def logaddexp_partials(m, r, x, y):
+    tie = x == y  # also where both are the same infinity
+    return m.where(tie, 0.5, m.sigmoid(x - y)), m.where(tie, 0.5, m.sigmoid(y - x))
+
+
+SQRT_HALF = 0.7071067811865476
+ONE_OVER_SQRT_2PI = 0.3989422804014327
+SQRT_2_OVER_PI = 0.7978845608028654
+TWO_OVER_SQRT_PI = 1.1283791670955126
+LN2, LN10 = math.log(2.0), math.log(10.0)
+# -erfcx'(x) * x**2 in t = 1 - 8 / (x + 3), for x >= 1, by Chebyshev interpolation: relative error 2**-57.
+ERFCX_SLOPE = (
+    # fmt: off
+    0.5333197441206577,
+    0.09034761761127467,
+    -0.10253093642831179,
+    0.060576170927525694,
+    -0.019047269248948628,
+    -0.0018273318880519165,
+    0.005966085290001887,
+    -0.00358310007765937,
+    0.0010835646376649076,
+    -4.998032020670608e-05,
+    -9.490379198922325e-05,
+    2.9081074959526733e-05,
+    4.55064958092332e-06,
+    -4.133601801113066e-06,
+    -5.6019507833634006e-09,
+    5.207959874727412e-07,
+    -3.614623039481051e-08,
+    -6.852458936785498e-08,
+    6.359391975716095e-09,
+    9.497772001440727e-09,
+    -7.194163730231718e-10,
+    -1.210375125913568e-09,
+    4.537716537315761e-11,
+    9.709308706501195e-11,
+    # fmt: on
+)
+
+
+def erfcx_partials(m, r, x):
+    # From x = 1 on, the two terms of the closed form would cancel: all digits are gone at x = 1e8.
+    t = 1.0 - 8.0 / (x + 3.0)
+    slope = ERFCX_SLOPE[-1]
+    for coefficient in ERFCX_SLOPE[-2::-1]:
+        slope = m.fma(slope, t, coefficient)
+    return (m.where(x < 1.0, 2.0 * x * r - TWO_OVER_SQRT_PI, -slope / (x * x)),)
