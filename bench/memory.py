@@ -1,20 +1,35 @@
 """Memory: what a process grows by when it records, compiles and differentiates one graph.
 
-``python -m bench.memory PEER OPERATIONS`` prints bytes of growth at its peak; the peak of a process that did nothing
-else is the only honest one, so the suites and the report run it as a command.
+``python -m bench.memory PEER OPERATIONS`` prints bytes of growth at the peak. Each measurement is a process of its own:
+libraries and kernels are loaded first, freed memory is handed back, and the peak is reset. Linux only.
 """
 
-import resource
+import ctypes
+import gc
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 from bench.peers import PEERS, check
 from bench.workloads import arithmetic
 
 
+def available():
+    """Whether this system can reset and read a process's peak."""
+    return Path("/proc/self/clear_refs").exists()
+
+
 def peak():
-    """The process's largest resident size so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    """The process's largest resident size since :func:`reset`, in bytes."""
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+
+
+def reset():
+    """Hand freed memory back, then take the present size as the peak."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def growth(peer, n_ops):
@@ -29,6 +44,7 @@ def main(name, n_ops):
     check(small, peer.one_set(small, True)(), small.one_set, gradient=True)  # libraries and kernels are loaded
     work = arithmetic(n_ops)
     _ = work.steps, work.one_set
+    reset()
     before = peak()
     run = peer.one_set(work, True)
     run()

@@ -90,7 +90,9 @@ def _grow(n_inputs, n_ops, reach, block, thresholds, points, seed):
             node = _add(0, i, node - 1, node, steps, n_inputs, value, slope)
             used[node - 2] = True
         last = block if b < n_blocks - 1 else n_ops - (n_blocks - 1) * (block + 1)
-        node = _fill(begin if b else 0, begin, last, reach, thresholds, node, steps, n_inputs, value, slope, used, state)
+        node = _fill(
+            begin if b else 0, begin, last, reach, thresholds, node, steps, n_inputs, value, slope, used, state
+        )
         ends = node
         totals[b], node = _sum(np.flatnonzero(~used[:node]), node, steps, n_inputs, value, slope)
         used[:node] = True

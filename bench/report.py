@@ -45,9 +45,10 @@ def line(row):
     if row.goal is not None:
         goal = row.goal_text or f"≤ {row.goal:g}"
         met = "met" if ours.median <= row.goal else "**missed**"
-    peers = [f"{n} {digits(t.median)} ({digits(t.median / ours.median)}×)" for n, t in row.results.items() if n != "fastgraph"]
-    cells = row.what, row.unit, str(ours), goal, met, ", ".join(peers) + (f"; {row.extra}" if row.extra else "")
-    return f"| {' | '.join(cells)} |"
+    others = {name: times.median for name, times in row.results.items() if name != "fastgraph"}
+    peers = [f"{name} {digits(median)} ({digits(median / ours.median)}×)" for name, median in others.items()]
+    notes = "; ".join([", ".join(peers)] * bool(peers) + [row.extra] * bool(row.extra))
+    return f"| {' | '.join((row.what, row.unit, str(ours), goal, met, notes))} |"
 
 
 def table(peers, groups):
@@ -81,11 +82,8 @@ def write(lines):
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=GROUPS, metavar="GROUP", help=f"of {', '.join(GROUPS)}")
-    parser.add_argument("--large", action="store_true", help="CasADi at 10⁶ operations, too: minutes, and 10 GB")
     options = parser.parse_args(arguments)
     peers, before, lines = installed(), load(), []
-    if options.large and "casadi" in peers:
-        peers["casadi"].limit = 1_000_000
     for text in table(peers, options.only or GROUPS):
         print(text, flush=True)
         lines.append(text)

@@ -19,6 +19,8 @@ class Times:
         return Times(self.median / divisor, self.low / divisor, self.high / divisor)
 
     def __str__(self):
+        if self.low == self.high:
+            return digits(self.median)
         return f"{digits(self.median)} ({digits(self.low)}–{digits(self.high)})"
 
 

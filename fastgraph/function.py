@@ -10,7 +10,6 @@ from operator import itemgetter
 import numpy as np
 
 from fastgraph import saving
-from fastgraph.engine import pool
 from fastgraph.engine.sweeper import Sweeper
 from fastgraph.errors import ArgumentError, ProgramError, ShapeError
 from fastgraph.flat import Flat
@@ -267,8 +266,6 @@ class Function:
 
     def sweep(self, arrays, batch, results, gradients, threads):
         """Sweep float64 ``arrays`` over ``batch`` into ``results`` and, by argument position, ``gradients``."""
-        if threads is not None:
-            pool.check_threads(threads)
         sets = math.prod(batch)
         leaves = addresses_of([(array, a.shape) for array, a in zip(arrays, self.arguments, strict=True)], batch)
         outputs = addresses_of([(r, o.shape) for r, o in zip(results, self.outputs, strict=True)], batch)

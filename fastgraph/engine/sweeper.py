@@ -3,6 +3,7 @@
 In: a ``Program``, and addresses and strides of inputs and results. Out: results written to those addresses.
 """
 
+import os
 import struct
 import threading
 
@@ -16,7 +17,16 @@ SINGLES = 2  # up to this many sets are swept one by one: half a tile of the sma
 CHUNK_OPERATIONS = 10_000_000  # per chunk: 5 to 20 ms, so that Ctrl-C and other threads get their turn
 PADDING = 8  # slots after the last that a sweep may read or write as part of a vector
 
-_first_use = threading.Lock()
+_first_use = threading.Lock()  # two threads would compile the kernels twice
+
+
+def _forget_lock():
+    global _first_use
+    _first_use = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)  # whoever held it is not in the child
 
 
 class Table:
@@ -130,14 +140,13 @@ class Sweeper:
 
     def sweep(self, n_sets, leaves, outputs, gradient=None, threads=None):
         """Sweep ``n_sets`` input sets from and to the addresses in the tables."""
+        threads = pool.available_threads() if threads is None else pool.check_threads(threads)
         if n_sets == 0:
             return
         tile = self._tile(n_sets, gradient is not None)
         weight = max(1, self.program.n_operations) * (3 if gradient is not None else 1)
         chunk = max(tile, CHUNK_OPERATIONS // weight // tile * tile)
         n_chunks = -(-n_sets // chunk)
-        if threads is None:
-            threads = pool.available_threads()
         if n_chunks < 4 * threads and n_sets * weight > 400_000:  # enough for every thread to be worth waking
             chunk = max(tile, -(-n_sets // (4 * threads) // tile) * tile)
             n_chunks = -(-n_sets // chunk)

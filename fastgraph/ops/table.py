@@ -83,7 +83,7 @@ ROWS = [
     Op("acos", 1, lambda m, r, x: (-1.0 / m.sqrt((1.0 - x) * (1.0 + x)),), None, "inverse cosine",
        domain=_one(-1.0, 1.0), ulps=1, ufunc="arccos"),
     Op("atan", 1, lambda m, r, x: (1.0 / (1.0 + x * x),), None, "inverse tangent", domain=ONE, ulps=1, ufunc="arctan"),
-    Op("atan2", 2, rules.atan2_partials, None, "angle of the point of ordinate x and abscissa y; derivative 0 at the origin",
+    Op("atan2", 2, rules.atan2_partials, None, "angle of the point (y, x), ordinate first; derivative 0 at the origin",
        domain=TWO, ulps=1, ufunc="arctan2"),
     Op("sinh", 1, lambda m, r, x: (m.cosh(x),), None, "hyperbolic sine", domain=_one(-710.0, 710.0), ulps=1),
     Op("cosh", 1, lambda m, r, x: (m.sinh(x),), None, "hyperbolic cosine", domain=_one(-710.0, 710.0), ulps=1),

@@ -1,0 +1,290 @@
+"""The passes: no value changes by a bit, what is exact is reduced and shared, what is not stays, orders are valid."""
+
+import importlib
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+import fastgraph as fg
+from fastgraph import compiler, interpreter
+from fastgraph.expr import FUNCTIONS
+from fastgraph.jit import adaptive
+from fastgraph.ops import OPS, TABLE
+from fastgraph.ops.table import EDGES
+from fastgraph.passes import branch_masks, fold, prune, simplify
+from tests import engines
+from tests.bits import assert_same_bits, bits
+from tests.random_graphs import Seeded, columns_of, input_sets, plain_program, record
+
+INF, NAN = math.inf, math.nan
+SEEDS = [*range(40), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(40, 1000))]
+# One pass, as it is used: the columns before, and those after it.
+PASSES = {
+    "prune": prune,
+    "fold": lambda columns: prune(fold(columns, compiler._evaluate_constants)),  # prune renumbers the constants
+    "simplify": simplify,
+    "branch_masks": branch_masks,
+    "all": lambda columns: branch_masks(prune(simplify(fold(prune(columns), compiler._evaluate_constants)))),
+}
+
+
+def values_of(columns, leaves):
+    return engines.tile(compiler._assemble(columns, len(leaves)), leaves)[0]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_pass_changes_a_value(seed):
+    """On random graphs, and on special values: each pass, on what was recorded, keeps every output's bits."""
+    graph = record(Seeded(seed), n_ops=5 + seed % 50, n_inputs=3, n_outputs=2)
+    leaves = input_sets(seed, 3, 200, special=0.3)
+    columns = columns_of(graph)
+    expected = values_of(columns, leaves)
+    for name, run in PASSES.items():
+        assert_same_bits(values_of(run(columns), leaves), expected, f"seed {seed}, {name}")
+    assert_same_bits(engines.tile(graph.compile().program, leaves)[0], expected, f"seed {seed}, compile")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_passes_on_columns_do_not_change_their_input(seed):
+    columns = columns_of(record(Seeded(seed), 20, 3))
+    before = [np.array(a) for a in (columns.rows, columns.constants, columns.outputs)]
+    for run in PASSES.values():
+        run(columns)
+    for array, copy in zip((columns.rows, columns.constants, columns.outputs), before, strict=True):
+        assert np.array_equal(array, copy, equal_nan=array.dtype.kind == "f")
+
+
+# -- simplify -----------------------------------------------------------------------------------------------
+
+
+def compiled(record_, n=2):
+    graph = fg.Graph()
+    graph.output(record_(*graph.inputs(*"xyzw"[:n])))
+    return graph.compile().program
+
+
+def listing(record_, n=2):
+    """The operations of a compiled expression, without slots' numbers: ``sub x y; neg ·``."""
+    program = compiled(record_, n)
+    names = [*"xyzw"[: program.n_leaves], *map(str, program.constants.tolist())]
+    steps = []
+    for op, _, operands, immediate, *_ in interpreter.operations(program):
+        args = [names[x] if x < program.first_operation else "·" for x in operands]
+        steps.append(" ".join([op.name, *args, *(str(int(i)) for i in immediate)]))
+    return "; ".join(steps) or names[program.outputs[0]]
+
+
+REDUCED = [
+    (lambda x, y: fg.neg(-x), "x"),
+    (lambda x, y: abs(abs(x)), "abs x"),
+    (lambda x, y: abs(-x), "abs x"),
+    (lambda x, y: fg.square(-x), "square x"),
+    (lambda x, y: fg.square(abs(x)), "square x"),
+    (lambda x, y: x * x, "square x"),
+    (lambda x, y: x * 1.0, "x"),
+    (lambda x, y: 1 * x, "x"),
+    (lambda x, y: x * -1.0, "neg x"),
+    (lambda x, y: -1 * x, "neg x"),
+    (lambda x, y: x / 1.0, "x"),
+    (lambda x, y: x / -1.0, "neg x"),
+    (lambda x, y: 1.0 / x, "reciprocal x"),
+    (lambda x, y: x / 8.0, "mul x 0.125"),
+    (lambda x, y: x / -0.25, "mul x -4.0"),
+    (lambda x, y: x + -0.0, "x"),
+    (lambda x, y: -0.0 + x, "x"),
+    (lambda x, y: x - 0.0, "x"),
+    (lambda x, y: -0.0 - x, "neg x"),
+    (lambda x, y: x + -y, "sub x y"),
+    (lambda x, y: -x + y, "sub y x"),
+    (lambda x, y: x - -y, "add x y"),
+    (lambda x, y: -x * -y, "mul x y"),
+    (lambda x, y: -x / -y, "div x y"),
+    (lambda x, y: x**0, "1.0"),
+    (lambda x, y: x**1, "x"),
+    (lambda x, y: x**2, "square x"),
+    (lambda x, y: x**-1, "reciprocal x"),
+    (lambda x, y: ~(x == y), "ne x y"),
+    (lambda x, y: ~(x != y), "eq x y"),
+    (lambda x, y: fg.where(x, y, y), "y"),
+    (lambda x, y: fg.where(~x, x, y), "where x y x"),
+    (lambda x, y: fg.where(x.graph.constant(2.0), x, y), "x"),
+    (lambda x, y: fg.where(x.graph.constant(0.0), x, y), "y"),
+    (lambda x, y: fg.where(x.graph.constant(-0.0), x, y), "y"),
+    (lambda x, y: fg.where(x.graph.constant(NAN), x, y), "x"),
+    # Sharing: the operands of commutative ops in either order, and what two reductions make equal.
+    (lambda x, y: (x + y) * (y + x), "add x y; square ·"),
+    (lambda x, y: x * y - y * x, "mul x y; sub · ·"),
+    (lambda x, y: fg.hypot(x, y) / fg.hypot(y, x), "hypot x y; div · ·"),
+    (lambda x, y: fg.maximum(x, y) - fg.maximum(y, x), "maximum x y; sub · ·"),
+    (lambda x, y: (x - y) - (x + -y), "sub x y; sub · ·"),
+    (lambda x, y: fg.sin(x) + fg.sin(fg.neg(-x)), "sin x; add · ·"),
+    (lambda x, y: x**3 - x**3, "powi x 3; sub · ·"),
+    # Constants alone.
+    (lambda x, y: x * (x.graph.constant(2.0) * 3.0), "mul x 6.0"),
+    (lambda x, y: fg.exp(x.graph.constant(0.0)) * x, "x"),
+    (lambda x, y: x.graph.constant(3.0) - 1.0, "2.0"),
+]
+
+
+@pytest.mark.parametrize(("record_", "expected"), REDUCED)
+def test_exact_reductions(record_, expected):
+    got = listing(record_)
+    mirrored = expected.split("; ")[0].split()
+    if len(mirrored) == 3 and mirrored[0] in OPS and OPS[mirrored[0]].commutative:
+        mirrored = " ".join([mirrored[0], mirrored[2], mirrored[1]])
+        assert got in (expected, "; ".join([mirrored, *expected.split("; ")[1:]]))
+    else:
+        assert got == expected
+
+
+KEPT = [
+    (lambda x, y: x - x, "sub x x"),
+    (lambda x, y: 0.0 * x, "mul"),
+    (lambda x, y: x / x, "div x x"),
+    (lambda x, y: x + 0.0, "add"),
+    (lambda x, y: 0.0 + x, "add"),
+    (lambda x, y: 0.0 - x, "sub"),
+    (lambda x, y: x - -0.0, "sub"),
+    (lambda x, y: x / 3.0, "div"),
+    (lambda x, y: x / 0.0, "div"),
+    (lambda x, y: x / 5e-324, "div"),
+    (lambda x, y: x / INF, "div"),
+    (lambda x, y: x**3, "powi x 3"),
+    (lambda x, y: x - y + y, "sub x y; add"),
+    (lambda x, y: (x + y) - x, "; sub"),
+    (lambda x, y: fg.sqrt(x * x), "square x; sqrt ·"),
+    (lambda x, y: fg.exp(fg.log(x)), "log x; exp ·"),
+    (lambda x, y: fg.minimum(x, x), "minimum x x"),
+    (lambda x, y: x == x, "eq x x"),
+    (lambda x, y: x <= x, "le x x"),
+    (lambda x, y: ~(x < y), "lt x y; logical_not ·"),
+    (lambda x, y: ~~x, "logical_not x; logical_not ·"),
+    (lambda x, y: x - y == y - x, "sub"),
+    (lambda x, y: x * y + x, "mul"),
+]
+
+
+@pytest.mark.parametrize(("record_", "expected"), KEPT)
+def test_what_is_not_exact_stays(record_, expected):
+    got = listing(record_)
+    assert got.startswith(expected) or expected in got
+    assert "fma" not in got
+    graph = fg.Graph()
+    graph.output(record_(*graph.inputs("x", "y")))
+    assert compiled(record_).n_operations == sum(row[0] < len(TABLE) for row in graph.columns()[0])
+
+
+@pytest.mark.parametrize(("record_", "expected"), REDUCED + KEPT)
+def test_reductions_are_exact_on_all_special_values(record_, expected):
+    graph = fg.Graph()
+    graph.output(record_(*graph.inputs("x", "y")))
+    points = (*EDGES, 2.0, -3.5, 1e-310, 1e308, 3.0)
+    leaves = np.array(list(itertools.product(points, points))).T
+    got = engines.tile(graph.compile().program, leaves)[0]
+    assert_same_bits(got, engines.reference(plain_program(graph), leaves)[0], expected)
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE if op.commutative], ids=lambda op: op.name)
+def test_commutative_ops_are(op):
+    """What the deduplication relies on: the values of swapped operands have the same bits, gradients swap."""
+    graph = fg.Graph()
+    x, y = graph.inputs("x", "y")
+    for pair in ((x, y), (y, x)):
+        graph.output(FUNCTIONS[op.name](*pair))
+    leaves = np.array(list(itertools.product(*op.domain.specials))).T
+    first, second = engines.tile(plain_program(graph), leaves)[0]
+    assert_same_bits(first, second)
+
+
+# -- fold ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE if op.immediate is None], ids=lambda op: op.name)
+def test_folded_constants_have_the_bits_of_the_sweep(op):
+    points = list(itertools.product(*op.domain.specials))
+    points = points[:: -(-len(points) // 60)] + [tuple(0.3 * high + 0.7 * low for low, high in op.domain.intervals)]
+    graph, other = fg.Graph(), fg.Graph()
+    inputs = other.inputs(*"xyz"[: op.arity])
+    other.output(FUNCTIONS[op.name](*inputs))
+    for args in points:
+        graph.output(FUNCTIONS[op.name](*map(graph.constant, args)))
+    f = graph.compile()
+    assert f.program.n_operations == 0
+    assert_same_bits(np.array(list(f())), other.compile()(*np.array(points).T))
+
+
+def test_fold_keeps_what_varies():
+    graph = fg.Graph()
+    x = graph.input("x")
+    two = graph.constant(2.0)
+    graph.output((two * 3.0 + 1.0) * x + two / 0.0)
+    assert graph.compile().program.disassemble().count(" = constant") == 2
+    assert graph.compile()(1.0) == INF
+
+
+def test_constants_are_shared_by_their_bits():
+    graph = fg.Graph()
+    x = graph.input("x")
+    graph.output(fg.hypot(x, 0.0) + fg.copysign(x, -0.0) + fg.copysign(x, 0.0) + fg.fmax(x, NAN) + fg.fmin(x, NAN))
+    constants = compiled_constants(graph)
+    assert sorted(bits(constants).tolist()) == sorted(bits([0.0, -0.0, NAN]).tolist())
+
+
+def compiled_constants(graph):
+    return graph.compile().program.constants
+
+
+# -- prune --------------------------------------------------------------------------------------------------
+
+
+def test_prune_drops_what_no_output_needs():
+    graph = fg.Graph()
+    x, y, z = graph.inputs("x", "y", "z")
+    fg.exp(x) * 7.0
+    graph.output(fg.sin(y) + 3.0)
+    columns = prune(columns_of(graph))
+    assert [row[0] for row in columns.rows.tolist()].count(OPS["exp"].code) == 0
+    assert columns.constants.tolist() == [3.0]
+    program = graph.compile().program
+    assert (program.n_leaves, program.n_operations) == (3, 2)
+
+
+def test_prune_keeps_masks_and_what_they_need():
+    graph = fg.Graph()
+    x, y = graph.inputs("x", "y")
+    graph.output(fg.where((x > 0.0) & (y > 0.0), fg.log(x * y), x))
+    columns = branch_masks(prune(simplify(columns_of(graph))))
+    kept = prune(columns)
+    assert sorted(m for m in kept.masks.tolist() if m >= 0)
+    assert_same_bits(values_of(kept, np.ones((2, 9))), values_of(columns, np.ones((2, 9))))
+
+
+# -- in Python and compiled ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_small_graphs_in_python_give_the_programs_of_compiled_passes(monkeypatch, seed):
+    """The same source runs both ways, so where integers wrap or divide it must not matter which one runs."""
+    graph = record(Seeded(seed), n_ops=60, n_inputs=3, n_outputs=2)
+    programs = []
+    for small in (1 << 60, -1):
+        monkeypatch.setattr(adaptive, "SMALL", small)
+        for function in ADAPTIVE if small > 0 else ():
+            monkeypatch.setattr(function, "_machine", None)
+        programs.append(graph.compile().to_bytes())
+        monkeypatch.undo()
+    assert programs[0] == programs[1]
+
+
+ADAPTIVE = [
+    value
+    for module in ("flow", "fold", "prune", "schedule", "simplify")
+    for value in vars(importlib.import_module(f"fastgraph.passes.{module}")).values()
+    if isinstance(value, adaptive)
+]
+
+
+def test_there_are_adaptive_passes():
+    assert len(ADAPTIVE) > 5
