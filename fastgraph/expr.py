@@ -37,7 +37,8 @@ class Expr:
     def __bool__(self):
         raise ExprError(
             "an Expr has no truth value while it is recorded, so `if`, `and`, `or`, `not`, `in` and chained "
-            "comparisons cannot choose by it: use fg.where(condition, x, y), and & | ~ between conditions"
+            "comparisons cannot choose by it: use fg.where(condition, x, y), and & | ~ between conditions; to compare "
+            "arrays of expressions use fg.lt, fg.le, fg.gt, fg.ge, fg.eq, fg.ne"
         )
 
     def _no_number(self, kind):
@@ -200,14 +201,17 @@ def _add_methods():
             setattr(Expr, stem, _binary_operator(op, swapped=False))
             if op.operator not in ("lt", "le", "gt", "ge", "eq", "ne"):  # Python swaps comparisons by itself
                 setattr(Expr, f"__r{op.operator}__", _binary_operator(op, swapped=True))
-        if op.arity == 1 and op.immediate is None:
+        if op.arity <= 2 and op.immediate is None:
             # NumPy calls these on the elements of an object array: np.sin(array) -> element.sin()
             for name in {op.name, op.ufunc} - {""}:
-                setattr(Expr, name, _unary_operator(op))
+                setattr(Expr, name, _unary_operator(op) if op.arity == 1 else _binary_operator(op, swapped=False))
 
 
 FUNCTIONS = {op.name: _make_function(op) for op in TABLE}
 _UFUNCS = {}
 for _op in TABLE:
     _UFUNCS[_op.ufunc or _op.name] = _op
+    if _op.operator:  # NumPy's & | ^ ~ are called bitwise_and, bitwise_or, bitwise_xor and invert
+        _UFUNCS.setdefault(f"bitwise_{_op.operator}", _op)
+        _UFUNCS.setdefault(_op.operator, _op)
 _add_methods()

@@ -4,6 +4,7 @@ In: one array of all inputs. Out: one array of all outputs, or a value and one g
 """
 
 import math
+from functools import cached_property
 
 import numpy as np
 
@@ -41,14 +42,16 @@ class Flat:
     def __init__(self, function):
         self._function = function
         self._parameters = [a for a in function.arguments if not a.differentiable]
-        leaf_is_input = np.repeat([a.differentiable for a in function.arguments], [a.size for a in function.arguments])
-        self._input_leaves = np.flatnonzero(leaf_is_input)
-        self._parameter_leaves = np.flatnonzero(~leaf_is_input.astype(bool))
-        self.n = len(self._input_leaves)
+        self.n = sum(a.size for a in function.arguments if a.differentiable)
         self.m = sum(output.size for output in function.outputs)
         self._shape = () if function.is_scalar else (self.m,)
 
-    def __call__(self, x, *, axis=-1, out=None, threads=None, **parameters):
+    @cached_property
+    def _leaf_is_input(self):
+        sizes = [a.size for a in self._function.arguments]
+        return np.repeat([a.differentiable for a in self._function.arguments], sizes)
+
+    def __call__(self, x, /, *, axis=-1, out=None, threads=None, **parameters):
         """Evaluate all outputs.
 
         Parameters
@@ -70,7 +73,7 @@ class Flat:
             As for a call of the function.
         """
         function = self._function
-        if out is None and self._is_single(x):
+        if out is None and self._is_single(x, axis, parameters):
             y = self._single(x, False, threads)
             return y[: self.m] if self._shape else y[0]
         x, batch, leaves, arrays = self._bind(x, axis, parameters)
@@ -89,7 +92,7 @@ class Flat:
             finish()
         return result[()] if result.shape == () else result
 
-    def value_and_grad(self, x, *, axis=-1, threads=None, **parameters):
+    def value_and_grad(self, x, /, *, axis=-1, threads=None, **parameters):
         """Evaluate the scalar output and its gradient by all inputs.
 
         Parameters
@@ -113,7 +116,7 @@ class Flat:
         function.need_scalar_output("value_and_grad")
         if not self.n:
             raise ArgumentError(f"{function.label} has no inputs, only parameters: nothing to differentiate by")
-        if self._is_single(x):
+        if self._is_single(x, axis, parameters):
             y = self._single(x, True, threads)
             return y[0], y[1:]
         x, batch, leaves, _ = self._bind(x, axis, parameters)
@@ -125,13 +128,14 @@ class Flat:
         function.sweeper.sweep(math.prod(batch), leaves, outputs, wanted, threads)
         return (value[()] if batch == () else value), gradient
 
-    def grad(self, x, *, axis=-1, threads=None, **parameters):
+    def grad(self, x, /, *, axis=-1, threads=None, **parameters):
         """The gradient alone; see :meth:`value_and_grad`."""
         return self.value_and_grad(x, axis=axis, threads=threads, **parameters)[1]
 
-    def _is_single(self, x):
-        """Whether x is one set that a ready workspace can take as it is."""
-        return type(x) is np.ndarray and x.shape == (self.n,) and x.dtype == np.float64 and not self._parameters
+    def _is_single(self, x, axis, parameters):
+        """Whether x is one set that a ready workspace can take as it is, and nothing else is to be checked."""
+        plain = type(x) is np.ndarray and x.shape == (self.n,) and x.dtype == np.float64
+        return plain and axis in (-1, 0) and not self._parameters and not parameters
 
     def _single(self, x, with_gradient, threads):
         """Outputs, then the gradient, of one set."""
@@ -149,10 +153,10 @@ class Flat:
         """One table for all leaves, from that of the inputs and that of the parameters (None: not wanted)."""
         if not self._parameters:
             return inputs
-        n = len(self._input_leaves) + len(self._parameter_leaves)
+        n = len(self._leaf_is_input)
         keep = inputs.keep + (parameters.keep if parameters else [])
         table = Table(np.zeros(n, np.int64), np.zeros(n, np.int64), keep)
-        for leaves, part in ((self._input_leaves, inputs), (self._parameter_leaves, parameters)):
+        for leaves, part in ((self._leaf_is_input, inputs), (~self._leaf_is_input, parameters)):
             if part is not None:
                 table.addresses[leaves], table.strides[leaves] = part.addresses, part.strides
         return table

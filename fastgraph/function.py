@@ -5,6 +5,7 @@ any machine code runs.
 """
 
 import math
+import struct
 from operator import itemgetter
 
 import numpy as np
@@ -81,7 +82,7 @@ class Function:
         self.flat = Flat(self)
 
     # -- calls --------------------------------------------------------------------------------------------
-    def __call__(self, *args, out=None, threads=None, **named):
+    def __call__(self, /, *args, out=None, threads=None, **named):
         """Evaluate the outputs.
 
         Parameters
@@ -117,7 +118,7 @@ class Function:
         results = [_scalar(result) for result in results]
         return results[0] if self._results is None else self._results._make(results)
 
-    def value_and_grad(self, *args, wrt=None, threads=None, **named):
+    def value_and_grad(self, /, *args, wrt=None, threads=None, **named):
         """Evaluate the scalar output and its gradient in one forward and one reverse sweep.
 
         Parameters
@@ -168,7 +169,7 @@ class Function:
         gradient = [_scalar(g) for g in gradient]
         return _scalar(value), gradient[0] if kind is None else kind._make(gradient)
 
-    def grad(self, *args, wrt=None, threads=None, **named):
+    def grad(self, /, *args, wrt=None, threads=None, **named):
         """The gradient alone; see :meth:`value_and_grad`."""
         return self.value_and_grad(*args, wrt=wrt, threads=threads, **named)[1]
 
@@ -211,7 +212,10 @@ class Function:
             if not self._default_wrt:
                 raise ArgumentError(f"{self.label} has no inputs: name the parameters to differentiate by in wrt")
             return self._default_wrt, self._gradients
-        names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+        try:
+            names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+        except TypeError:
+            raise ArgumentError(f"wrt must be a name or several of {self._names()}, not {wrt!r}") from None
         positions = []
         for name in names:
             if not isinstance(name, str) or name not in self._positions:
@@ -257,7 +261,7 @@ class Function:
             single = self.sweeper.single(with_gradient)
         try:
             single.pack(single.buffer, 0, *args)
-        except OverflowError:  # an integer too large for a float
+        except (OverflowError, struct.error):  # an integer too large for a float
             return None
         self._run(single.address)
         results = pick(single.results)

@@ -177,8 +177,9 @@ class Recorder:
             return default
         if not is_name(name):
             raise GraphError(
-                f"{kind} name {name!r} must be a Python identifier such as 'x' or 'rate_1': no keyword, and not "
-                "beginning with an underscore, since results are named tuples"
+                f"{kind} name {name!r} must be a Python identifier such as 'x' or 'rate_1': no keyword, not beginning "
+                f"with an underscore, since results are named tuples, and none of {', '.join(sorted(RESERVED))}, which "
+                "calls take themselves"
             )
         if name in taken:
             raise GraphError(f"{kind} name {name!r} is already taken in {self!r}: give each {kind} its own name")
@@ -217,9 +218,15 @@ def _real(value):
         raise ExprError(f"the integer constant {str(value)[:20]}… does not fit a float64") from None
 
 
+# Keywords of calls, today's and those the design has a use for: an argument of that name could not be passed by name.
+RESERVED = frozenset(("axis", "out", "progress", "reduce", "threads", "wrt"))
+
+
 def is_name(name):
-    """Whether ``name`` can name an argument or output, and so the field of a named tuple."""
-    return isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")
+    """Whether ``name`` can name an argument or output: a keyword of a call, and the field of a named tuple."""
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        return False
+    return not name.startswith("_") and name not in RESERVED
 
 
 def _shape(shape, name):

@@ -16,23 +16,22 @@ _PACKAGE = Path(__file__).resolve().parent
 
 @cache
 def fingerprint():
-    """Hash of the sources that machine code is emitted from.
+    """Hash of the sources that compiled code depends on.
 
-    Numba's cache sees only the file of the function it compiles. The kernels hold this string in their closure,
-    which is part of the cache's key, so that an edited op row or elementary function is never served stale code.
+    Numba's disk cache sees only the file of the function it compiles, so an edited op row or elementary function
+    would be served stale code: a wrong answer, silently. It names its files after the function's qualified name,
+    and with this hash in that name an edited tree finds nothing of an older one.
     """
     digest = hashlib.sha256()
-    paths = [_PACKAGE / "program.py"]
-    for folder in ("ops", "vecmath", "engine"):
-        paths.extend((_PACKAGE / folder).glob("*.py"))
-    for path in sorted(paths):
-        digest.update(path.name.encode())
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        digest.update(str(path.relative_to(_PACKAGE)).encode())
         digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return digest.hexdigest()[:16]
 
 
 def compiled(function):
     """``@njit`` as fastgraph uses it: without the GIL, IEEE division, cached on disk where that is possible."""
+    _name_by_sources(function)
     return _cached(lambda caching: njit(function, nogil=True, error_model="numpy", cache=caching))
 
 
@@ -40,9 +39,15 @@ def native(signature):
     """Compile to a C function of ``signature``; its ``address`` can be called from other compiled code."""
 
     def decorate(function):
+        _name_by_sources(function)
         return _cached(lambda caching: cfunc(signature, nopython=True, error_model="numpy", cache=caching)(function))
 
     return decorate
+
+
+def _name_by_sources(function):
+    if fingerprint() not in function.__qualname__:
+        function.__qualname__ += f"_{fingerprint()}"
 
 
 class adaptive:  # noqa: N801  (a decorator)

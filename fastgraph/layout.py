@@ -35,6 +35,8 @@ def batch_array(value, name, shape, label):
 def _kind(value, array):
     if array.dtype.kind == "O":
         first = next((v for v in array.flat), value)
+        if isinstance(first, int):
+            return "int, too large for a float64"
         return f"{type(first).__name__}" if array.shape == () else f"object array of {type(first).__name__}"
     return str(array.dtype)
 
@@ -69,6 +71,8 @@ def addresses_of(pairs, batch):
 
 def batch_stride(array, n_axes):
     """Bytes from one set to the next over the first ``n_axes`` axes in C order, or None if they have no one stride."""
+    if 0 in array.shape:
+        return 0
     step = None
     expected = 0
     for size, stride in zip(reversed(array.shape[:n_axes]), reversed(array.strides[:n_axes]), strict=True):
@@ -113,8 +117,8 @@ def results_like(shapes, n_axes, out, names, label, inputs):
 
 
 def _check_out(array, shape, name, label):
-    if not isinstance(array, np.ndarray) or array.dtype != np.float64:
-        what = f"a {array.dtype} array" if isinstance(array, np.ndarray) else type(array).__name__
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray) or array.dtype != np.float64:
+        what = f"{type(array).__name__} of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
         raise ArgumentError(f"{label}: out for {name} must be a float64 array, not {what}")
     if array.shape != shape:
         raise ShapeError(f"{label}: out for {name} has shape {array.shape}, but the result has shape {shape}")

@@ -12,7 +12,7 @@ from numba import carray, types
 from numba.extending import intrinsic
 
 from fastgraph.engine.dispatch import forward_run, reverse_run
-from fastgraph.jit import compiled, fingerprint, native
+from fastgraph.jit import compiled, native
 from fastgraph.ops.arrays import ARITY
 from fastgraph.ops.row import MASKED
 from fastgraph.program import RUN
@@ -76,12 +76,11 @@ def _call(typingctx, function, argument):
     return types.void(types.intp, types.intp), codegen
 
 
-def _forward(tiled, key):
-    """The forward sweep, for tiles (1) or one input set (0); ``key`` is there for the cache alone."""
+def _forward(tiled):
+    """The forward sweep, for tiles (1) or one input set (0)."""
 
     @native("void(intp)")
     def forward(address):
-        key  # noqa: B018
         call = carray(_pointer(address), 1, CALL)[0]
         runs = carray(_pointer(call.runs), call.n_runs, RUN)
         operands, slot = call.operands, call.first_op
@@ -96,12 +95,11 @@ def _forward(tiled, key):
     return forward
 
 
-def _reverse(tiled, key):
+def _reverse(tiled):
     """The reverse sweep, from the adjoints of the outputs to those of the leaves."""
 
     @native("void(intp)")
     def reverse(address):
-        key  # noqa: B018
         call = carray(_pointer(address), 1, CALL)[0]
         runs = carray(_pointer(call.runs), call.n_runs, RUN)
         operands, slot = call.operands_end, call.first_mask
@@ -120,7 +118,7 @@ def _reverse(tiled, key):
 @cache
 def sweeps(tiled):
     """The native forward and reverse sweeps, for tiles or for one input set; compiled or loaded at first use."""
-    return _forward(int(tiled), fingerprint()), _reverse(int(tiled), fingerprint())
+    return _forward(int(tiled)), _reverse(int(tiled))
 
 
 @compiled

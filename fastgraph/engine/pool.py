@@ -19,7 +19,7 @@ def available_threads():
     if setting:
         try:
             return check_threads(int(setting))
-        except ValueError:
+        except (ValueError, ArgumentError):
             raise ArgumentError(f"FASTGRAPH_NUM_THREADS must be a positive integer, not {setting!r}") from None
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -98,9 +98,9 @@ ROWS = [
     Op("hypot", 2, lambda m, r, x, y: (rules.origin_safe(m, r, x), rules.origin_safe(m, r, y)), None,
        "sqrt(x*x + y*y); derivative 0 at the origin", domain=TWO, ulps=1, commutative=True),
     # -- rounding, remainders -------------------------------------------------------------------------------
-    Op("floor", 1, rules.flat(1), None, "largest integer not above x", domain=ONE, ulps=0),
-    Op("ceil", 1, rules.flat(1), None, "smallest integer not below x", domain=ONE, ulps=0),
-    Op("trunc", 1, rules.flat(1), None, "x without its fraction", domain=ONE, ulps=0),
+    Op("floor", 1, rules.flat(1), None, "largest integer not above x", domain=ONE, ulps=0, operator="floor"),
+    Op("ceil", 1, rules.flat(1), None, "smallest integer not below x", domain=ONE, ulps=0, operator="ceil"),
+    Op("trunc", 1, rules.flat(1), None, "x without its fraction", domain=ONE, ulps=0, operator="trunc"),
     Op("rint", 1, rules.flat(1), None, "nearest integer, ties to even", domain=ONE, ulps=0),
     Op("mod", 2, lambda m, r, x, y: (1, -m.rint((x - r) / y)), rules.mod, "Python's x % y: the sign of y",
        domain=TWO, ufunc="remainder", operator="mod"),

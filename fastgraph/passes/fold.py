@@ -16,7 +16,7 @@ def fold(columns, evaluate):
     """Replace every operation on constants by the constant it gives.
 
     ``evaluate(columns) -> float64 array`` of the outputs sweeps a program, so folded values have the bits that the
-    sweep would have computed.
+    sweep would have computed. New constants follow the old ones, not the order of nodes: ``simplify`` restores it.
     """
     wanted = np.flatnonzero(_constant_nodes(columns.rows, columns.outputs, ARITY))
     if not len(wanted):
