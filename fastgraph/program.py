@@ -86,6 +86,17 @@ class Program:
         """Number of slots: leaves, constants and operations."""
         return self.first_operation + self.n_operations
 
+    def lowest_adjoints(self):
+        """Per value run, the lowest slot that the reverse sweep has added to when it is done with that run."""
+        runs = self.runs[: self.n_value_runs]
+        columns = ARITY[runs["opcode"]] + (runs["flags"] & MASKED != 0)
+        starts = np.cumsum(columns * runs["count"]) - columns * runs["count"]
+        if not len(runs):
+            return np.empty(0, np.int64)
+        lows = np.minimum.reduceat(self.operands, starts).astype(np.int64)
+        lows[runs["flags"] == 0] = self.n_slots
+        return np.minimum.accumulate(lows[::-1])[::-1].copy()
+
     @property
     def mask_operands(self):
         """Number of operands of the runs that compute masks, which come last."""

@@ -26,6 +26,8 @@ CALL = np.dtype(
         ("n_runs", "i8"),
         ("operands", "i8"),
         ("operands_end", "i8"),  # address past the last operand of the value runs
+        ("lows", "i8"),  # per value run, the lowest slot whose adjoint it or a later run adds to
+        ("lowest_output", "i8"),
         ("n_leaves", "i8"),
         ("first_op", "i8"),  # slot of the first operation
         ("first_mask", "i8"),  # slot of the first operation that computes a mask
@@ -102,15 +104,23 @@ def _reverse(tiled):
     def reverse(address):
         call = carray(_pointer(address), 1, CALL)[0]
         runs = carray(_pointer(call.runs), call.n_runs, RUN)
-        operands, slot = call.operands_end, call.first_mask
+        lows = carray(_pointer(call.lows), call.n_value_runs, np.int64)
+        adjoints = carray(_pointer(call.adjoints), call.n_slots * call.tile, np.float64)
+        operands, slot, zeroed = call.operands_end, call.first_mask, call.lowest_output
         for k in range(call.n_value_runs - 1, -1, -1):
             run = runs[k]
+            # Adjoints are zeroed just ahead of the sweep, not in a pass of their own that would take them through the
+            # cache once more: 4 % of the gradient of 10^4 operations, about a fifth of that of 10^6 scattered ones.
+            if lows[k] < zeroed:
+                adjoints[lows[k] * call.tile : zeroed * call.tile] = 0.0
+                zeroed = lows[k]
             opcode, flags, count = np.intp(run.opcode), np.intp(run.flags), np.intp(run.count)
             operands -= 4 * count * (ARITY[opcode] + (flags // MASKED & 1))
             slot -= count
             if flags:  # else nothing flows through this run
-                values, adjoints, immediate = call.values, call.adjoints, np.intp(run.immediate)
-                reverse_run(tiled, opcode, flags, immediate, count, operands, slot, call.tile, values, adjoints)
+                values, weights, immediate = call.values, call.adjoints, np.intp(run.immediate)
+                reverse_run(tiled, opcode, flags, immediate, count, operands, slot, call.tile, values, weights)
+        adjoints[: zeroed * call.tile] = 0.0
 
     return reverse
 
@@ -134,7 +144,7 @@ def run(address):
         _store_outputs(call, values, start, width)
         if call.gradient:
             adjoints = carray(_pointer(call.adjoints), call.n_slots * tile, np.float64)
-            adjoints[:] = 0.0
+            adjoints[call.lowest_output * tile :] = 0.0
             _seed(call, adjoints)
             _call(call.reverse, address)
             _store_gradient(call, adjoints, start, width)

@@ -57,6 +57,7 @@ class Workspace:
         self.values[first : first + len(program.constants) * tile] = np.repeat(program.constants, tile)
         self.adjoints = None
         self.call = call = np.zeros(1, kernels.CALL)
+        self.lows = program.lowest_adjoints()
         mask_operations = int(program.runs["count"][program.n_value_runs :].sum(dtype=np.int64))
         mask_operands = program.mask_operands
         fields = {
@@ -65,6 +66,8 @@ class Workspace:
             "n_runs": len(program.runs),
             "operands": address_of(program.operands),
             "operands_end": address_of(program.operands) + 4 * (len(program.operands) - mask_operands),
+            "lows": address_of(self.lows),
+            "lowest_output": int(program.outputs.min()),
             "n_leaves": program.n_leaves,
             "first_op": program.first_operation,
             "first_mask": program.n_slots - mask_operations,
