@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 from llvmlite import ir
 from numba import carray, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastgraph.engine.dispatch import forward_run, reverse_run
@@ -16,6 +17,9 @@ from fastgraph.jit import compiled, native
 from fastgraph.ops.arrays import ARITY
 from fastgraph.ops.row import MASKED
 from fastgraph.program import RUN
+
+LINE = 64  # bytes of a cache line
+AHEAD = 1 << 18  # bytes the reverse sweep prefetches ahead of itself: as far as a block of the schedule reaches
 
 # Everything a sweep reads and writes. Addresses are integers; *_stride are bytes from one input set to the next.
 CALL = np.dtype(
@@ -78,6 +82,21 @@ def _call(typingctx, function, argument):
     return types.void(types.intp, types.intp), codegen
 
 
+@intrinsic
+def _prefetch(typingctx, address):
+    """Ask for the cache line at an address that may be any number; nothing else happens."""
+
+    def codegen(context, builder, signature, args):
+        pointer, i32 = ir.PointerType(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, i32, i32, i32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        write, second_level, data = (ir.Constant(i32, n) for n in (1, 2, 1))
+        builder.call(function, [builder.inttoptr(args[0], pointer), write, second_level, data])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), codegen
+
+
 def _forward(tiled):
     """The forward sweep, for tiles (1) or one input set (0)."""
 
@@ -107,6 +126,7 @@ def _reverse(tiled):
         lows = carray(_pointer(call.lows), call.n_value_runs, np.int64)
         adjoints = carray(_pointer(call.adjoints), call.n_slots * call.tile, np.float64)
         operands, slot, zeroed = call.operands_end, call.first_mask, call.lowest_output
+        fetched = 8 * slot
         for k in range(call.n_value_runs - 1, -1, -1):
             run = runs[k]
             # Adjoints are zeroed just ahead of the sweep, not in a pass of their own that would take them through the
@@ -117,6 +137,13 @@ def _reverse(tiled):
             opcode, flags, count = np.intp(run.opcode), np.intp(run.flags), np.intp(run.count)
             operands -= 4 * count * (ARITY[opcode] + (flags // MASKED & 1))
             slot -= count
+            if not tiled:
+                # The forward sweep wrote these slots long ago, in order; the reverse sweep comes from the other end and
+                # gathers, which no hardware prefetcher foresees: 10^6 operations take half the time with this.
+                while fetched > max(0, 8 * slot - AHEAD):
+                    _prefetch(call.values + fetched)
+                    _prefetch(call.adjoints + fetched)
+                    fetched -= LINE
             if flags:  # else nothing flows through this run
                 values, weights, immediate = call.values, call.adjoints, np.intp(run.immediate)
                 reverse_run(tiled, opcode, flags, immediate, count, operands, slot, call.tile, values, weights)
@@ -155,20 +182,38 @@ def _load_leaves(call, values, start, width):
     addresses = carray(_pointer(call.leaf_addresses), call.n_leaves, np.int64)
     strides = carray(_pointer(call.leaf_strides), call.n_leaves, np.int64)
     for leaf in range(call.n_leaves):
-        source = addresses[leaf] + start * strides[leaf]
-        for lane in range(call.tile):
-            # Lanes past the end repeat the last set: nothing is read beyond the caller's arrays.
-            set_ = min(lane, width - 1)
-            values[leaf * call.tile + lane] = carray(_pointer(source + set_ * strides[leaf]), 1, np.float64)[0]
+        stride = strides[leaf]
+        source = addresses[leaf] + start * stride
+        first = leaf * call.tile
+        if stride == 8:  # a loop of its own, which LLVM makes a copy of vectors
+            column = carray(_pointer(source), width, np.float64)
+            for lane in range(width):
+                values[first + lane] = column[lane]
+        else:
+            for lane in range(width):
+                values[first + lane] = carray(_pointer(source + lane * stride), 1, np.float64)[0]
+        # Lanes past the end repeat the last set: nothing is read beyond the caller's arrays.
+        for lane in range(width, call.tile):
+            values[first + lane] = values[first + width - 1]
 
 
 @compiled
-def _store(address, stride, start, width, tile, slot, buffer):
+def _store(address, stride, start, width, first, buffer):
+    """Copy ``width`` numbers of ``buffer`` from ``first`` on to the caller's array."""
     target = address + start * stride
-    for lane in range(width):
-        value = buffer[slot * tile + lane]
-        # One NaN for all: which operand's payload and sign survive is not specified, and differs between tiers.
-        carray(_pointer(target + lane * stride), 1, np.float64)[0] = value if value == value else np.nan
+    if stride == 8:  # a loop of its own, which LLVM makes a copy of vectors
+        column = carray(_pointer(target), width, np.float64)
+        for lane in range(width):
+            column[lane] = _one_nan(buffer[first + lane])
+    else:
+        for lane in range(width):
+            carray(_pointer(target + lane * stride), 1, np.float64)[0] = _one_nan(buffer[first + lane])
+
+
+@compiled
+def _one_nan(value):
+    """``value``, or NaN: which operand's payload and sign survive is not specified, and differs between tiers."""
+    return value if value == value else np.nan
 
 
 @compiled
@@ -176,8 +221,13 @@ def _store_outputs(call, values, start, width):
     outputs = carray(_pointer(call.outputs), call.n_outputs, np.uint32)
     addresses = carray(_pointer(call.output_addresses), call.n_outputs, np.int64)
     strides = carray(_pointer(call.output_strides), call.n_outputs, np.int64)
+    if call.tile == 1:  # in line: a call an output costs more than the copy
+        for k in range(call.n_outputs):
+            target = carray(_pointer(addresses[k] + start * strides[k]), 1, np.float64)
+            target[0] = _one_nan(values[np.intp(outputs[k])])
+        return
     for k in range(call.n_outputs):
-        _store(addresses[k], strides[k], start, width, call.tile, np.intp(outputs[k]), values)
+        _store(addresses[k], strides[k], start, width, np.intp(outputs[k]) * call.tile, values)
 
 
 @compiled
@@ -192,6 +242,12 @@ def _seed(call, adjoints):
 def _store_gradient(call, adjoints, start, width):
     addresses = carray(_pointer(call.gradient_addresses), call.n_leaves, np.int64)
     strides = carray(_pointer(call.gradient_strides), call.n_leaves, np.int64)
+    if call.tile == 1:
+        for leaf in range(call.n_leaves):
+            if addresses[leaf]:
+                target = carray(_pointer(addresses[leaf] + start * strides[leaf]), 1, np.float64)
+                target[0] = _one_nan(adjoints[leaf])
+        return
     for leaf in range(call.n_leaves):
         if addresses[leaf]:
-            _store(addresses[leaf], strides[leaf], start, width, call.tile, leaf, adjoints)
+            _store(addresses[leaf], strides[leaf], start, width, leaf * call.tile, adjoints)
