@@ -1,7 +1,7 @@
 # Everything runs in the environment that PYTHON belongs to: make PYTHON=.venv/bin/python test
 PYTHON ?= python
 
-.PHONY: test lint bench accuracy long soak ci
+.PHONY: test lint bench report accuracy long soak ci
 
 test:  ## the tests that run on every change
 	$(PYTHON) -m pytest -q
@@ -13,6 +13,9 @@ lint:  ## style and types
 
 bench:  ## timings against the peers that are installed
 	$(PYTHON) -m pytest bench --benchmark-enable --benchmark-only --benchmark-columns=min,median,rounds
+
+report:  ## the table of docs/benchmarks.md, five minutes on a quiet machine
+	$(PYTHON) -m bench.report
 
 accuracy:  ## the measured error of every op, in ulps; fails if one breaks its bound
 	$(PYTHON) -m fastgraph.ops
