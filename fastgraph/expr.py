@@ -129,6 +129,31 @@ def _elementwise(record, operands):
     return np.frompyfunc(record, len(arrays), 1)(*arrays)
 
 
+class Symbols:
+    """The algebra whose values are expressions: a rule of the op table, run on it, records what it computes.
+
+    So the partials of an op become expressions, and derivatives of any order can be recorded. Masks are expressions
+    that are 1.0 or 0.0; an immediate is a Python integer.
+
+    Examples
+    --------
+    >>> import fastgraph as fg
+    >>> from fastgraph.ops import OPS
+    >>> graph = fg.Graph()
+    >>> x = graph.input("x")
+    >>> (slope,) = OPS["sin"].partials(Symbols(), fg.sin(x), x)
+    >>> graph.output(slope)
+    >>> float(graph.compile()(0.0))
+    1.0
+    """
+
+    def __getattr__(self, name):
+        try:
+            return FUNCTIONS[name]
+        except KeyError:
+            raise AttributeError(f"the op table has no {name!r}") from None
+
+
 # -- made from the table ------------------------------------------------------------------------------------
 def _unary(op):
     def function(x):
