@@ -83,6 +83,20 @@ def _call(typingctx, function, argument):
 
 
 @intrinsic
+def _zero(typingctx, base, start, stop):
+    """Set the doubles from ``start`` to ``stop`` at the address ``base`` to 0, by memset."""
+
+    def codegen(context, builder, signature, args):
+        base, start, stop = args
+        eight = ir.Constant(start.type, 8)
+        first = builder.inttoptr(builder.add(base, builder.mul(start, eight)), ir.PointerType())
+        cgutils.memset(builder, first, builder.mul(builder.sub(stop, start), eight), 0)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp), codegen
+
+
+@intrinsic
 def _prefetch(typingctx, address):
     """Ask for the cache line at an address that may be any number; nothing else happens."""
 
@@ -124,15 +138,14 @@ def _reverse(tiled):
         call = carray(_pointer(address), 1, CALL)[0]
         runs = carray(_pointer(call.runs), call.n_runs, RUN)
         lows = carray(_pointer(call.lows), call.n_value_runs, np.int64)
-        adjoints = carray(_pointer(call.adjoints), call.n_slots * call.tile, np.float64)
         operands, slot, zeroed = call.operands_end, call.first_mask, call.lowest_output
-        fetched = 8 * slot
+        fetched = 8 * slot - AHEAD
         for k in range(call.n_value_runs - 1, -1, -1):
             run = runs[k]
             # Adjoints are zeroed just ahead of the sweep, not in a pass of their own that would take them through the
             # cache once more: 4 % of the gradient of 10^4 operations, about a fifth of that of 10^6 scattered ones.
             if lows[k] < zeroed:
-                adjoints[lows[k] * call.tile : zeroed * call.tile] = 0.0
+                _zero(call.adjoints, lows[k] * call.tile, zeroed * call.tile)
                 zeroed = lows[k]
             opcode, flags, count = np.intp(run.opcode), np.intp(run.flags), np.intp(run.count)
             operands -= 4 * count * (ARITY[opcode] + (flags // MASKED & 1))
@@ -147,7 +160,7 @@ def _reverse(tiled):
             if flags:  # else nothing flows through this run
                 values, weights, immediate = call.values, call.adjoints, np.intp(run.immediate)
                 reverse_run(tiled, opcode, flags, immediate, count, operands, slot, call.tile, values, weights)
-        adjoints[: zeroed * call.tile] = 0.0
+        _zero(call.adjoints, 0, zeroed * call.tile)
 
     return reverse
 
@@ -171,7 +184,7 @@ def run(address):
         _store_outputs(call, values, start, width)
         if call.gradient:
             adjoints = carray(_pointer(call.adjoints), call.n_slots * tile, np.float64)
-            adjoints[call.lowest_output * tile :] = 0.0
+            _zero(call.adjoints, call.lowest_output * tile, call.n_slots * tile)
             _seed(call, adjoints)
             _call(call.reverse, address)
             _store_gradient(call, adjoints, start, width)
