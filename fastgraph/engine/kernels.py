@@ -146,7 +146,8 @@ def _reverse(tiled):
             # Adjoints are zeroed just ahead of the sweep, not in a pass of their own that would take them through the
             # cache once more: 4 % of the gradient of 10^4 operations, about a fifth of that of 10^6 scattered ones.
             if lows[k] < zeroed:
-                low = max(0, min(lows[k], zeroed - ZEROED // call.tile))
+                low = zeroed - ZEROED // call.tile
+                low = lows[k] if lows[k] < low else 0 if low < 0 else low
                 _zero(call.adjoints, low * call.tile, zeroed * call.tile)
                 zeroed = low
             opcode, flags, count = np.intp(run.opcode), np.intp(run.flags), np.intp(run.count)
@@ -155,7 +156,8 @@ def _reverse(tiled):
             if not tiled:
                 # The forward sweep wrote these slots long ago, in order; the reverse sweep comes from the other end and
                 # gathers, which no hardware prefetcher foresees: 10^6 operations take half the time with this.
-                while fetched > max(0, 8 * slot - AHEAD):
+                # (No max() here: with minsize it is a call, and a chain has a run for every operation.)
+                while fetched > 0 and fetched > 8 * slot - AHEAD:
                     _prefetch(call.values + fetched)
                     _prefetch(call.adjoints + fetched)
                     fetched -= LINE
