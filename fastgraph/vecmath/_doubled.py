@@ -24,12 +24,6 @@ def two_product(m, a, b):
     return p, m.fma(a, b, -p)
 
 
-def add_pairs(a, b):
-    """The sum of two pairs, to 2**-104 of it unless they cancel (Joldes, Muller and Popescu 2017, SloppyDWPlusDW)."""
-    s, e = two_sum(a[0], b[0])
-    return fast_two_sum(s, e + (a[1] + b[1]))
-
-
 def multiply_loosely(m, a, b):
     """The product of two pairs, not renormalised: its low part may reach two ulps of the high one."""
     p = a[0] * b[0]
