@@ -6,7 +6,8 @@
 import numpy as np
 
 from fastgraph import interpreter
-from fastgraph.engine.sweeper import Sweeper, Table, address_of
+from fastgraph.engine.sweeper import Sweeper
+from fastgraph.engine.workspace import Table, address_of
 
 
 def reference(program, leaves):

@@ -1,0 +1,267 @@
+"""Workspaces: the buffers of one sweep at a time, and the records that name them to the kernels.
+
+In: a program, or a plan and the size of its tiles. Out: objects whose ``address`` a kernel takes.
+"""
+
+import os
+import struct
+import threading
+
+import numpy as np
+
+from fastgraph.engine import kernels
+from fastgraph.engine.lowering import TRASH
+from fastgraph.engine.moves import KIND, SUMS
+from fastgraph.engine.tiles import KEEP, VECTOR
+from fastgraph.program import RUN
+
+PADDING = 8  # slots after the last that a sweep of one set may read or write as part of a vector
+
+_first_use = threading.Lock()  # two threads would compile the kernels twice
+
+
+def _forget_lock():
+    global _first_use
+    _first_use = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)  # whoever held it is not in the child
+
+
+class Table:
+    """Addresses, strides and kinds, one of each per leaf or result; holds the arrays they point into."""
+
+    def __init__(self, addresses, strides, keep, kinds=None):
+        self.addresses = np.ascontiguousarray(addresses, dtype=np.int64)
+        self.strides = np.ascontiguousarray(strides, dtype=np.int64)
+        self.kinds = np.zeros(len(self.addresses), np.int64) if kinds is None else np.asarray(kinds, np.int64)
+        self.keep = keep
+
+
+def address_of(array):
+    """Address of an array's first element."""
+    return array.__array_interface__["data"][0]
+
+
+def _set(record, **fields):
+    for name, value in fields.items():
+        record[name] = value
+
+
+class OneSet:
+    """Buffers for sweeping input sets one by one."""
+
+    def __init__(self, program):
+        with _first_use:
+            forward, reverse = kernels.one_set()
+        self.program = program
+        self.values = np.empty(program.n_slots + PADDING)
+        self.values[program.n_slots :] = 1.0
+        self.values[program.n_leaves : program.first_operation] = program.constants
+        self.adjoints = None
+        self.lows = program.lowest_adjoints()
+        mask_operations = int(program.runs["count"][program.n_value_runs :].sum(dtype=np.int64))
+        self.call = np.zeros(1, kernels.CALL)
+        _set(
+            self.call,
+            runs=address_of(program.runs),
+            n_value_runs=program.n_value_runs,
+            n_runs=len(program.runs),
+            operands=address_of(program.operands),
+            operands_end=address_of(program.operands) + 4 * (len(program.operands) - program.mask_operands),
+            lows=address_of(self.lows),
+            lowest_output=int(program.outputs.min()),
+            n_leaves=program.n_leaves,
+            first_op=program.first_operation,
+            first_mask=program.n_slots - mask_operations,
+            n_slots=program.n_slots,
+            outputs=address_of(program.outputs),
+            n_outputs=len(program.outputs),
+            values=address_of(self.values),
+            forward=forward.address,
+            reverse=reverse.address,
+        )
+        self.address = address_of(self.call)
+
+    def point(self, leaves, outputs, gradient=None, seeds=None):
+        """Name the inputs and results of the next sweeps."""
+        call = self.call
+        _set(call, leaf_addresses=address_of(leaves.addresses), leaf_strides=address_of(leaves.strides))
+        _set(call, output_addresses=address_of(outputs.addresses), output_strides=address_of(outputs.strides))
+        call["gradient"] = gradient is not None
+        if gradient is not None:
+            if self.adjoints is None:
+                self.adjoints = np.empty(self.program.n_slots + PADDING)
+                call["adjoints"] = address_of(self.adjoints)
+            _set(call, gradient_addresses=address_of(gradient.addresses), gradient_strides=address_of(gradient.strides))
+            call["seed_addresses"] = 0
+            if seeds is not None:
+                _set(call, seed_addresses=address_of(seeds.addresses), seed_strides=address_of(seeds.strides))
+        self.tables = (leaves, outputs, gradient, seeds)
+
+    def sweep(self, start, stop):
+        """Sweep the input sets ``start`` to ``stop``."""
+        self.call["start"], self.call["stop"] = start, stop
+        kernels.run(self.address)
+
+
+class Single:
+    """A workspace for one input set, with buffers of its own for inputs and results: nothing is set up per call."""
+
+    def __init__(self, program, with_gradient):
+        workspace = OneSet(program)
+        n, m = program.n_leaves, len(program.outputs)
+        self.inputs = np.zeros(n)
+        self.results = np.empty(m + n)  # outputs, then the gradient
+        zeros = np.zeros(max(n, m), np.int64)
+        leaves = Table(address_of(self.inputs) + 8 * np.arange(n), zeros, self.inputs)
+        outputs = Table(address_of(self.results) + 8 * np.arange(m), zeros, self.results)
+        gradient = Table(address_of(self.results) + 8 * (m + np.arange(n)), zeros, self.results)
+        workspace.point(leaves, outputs, gradient if with_gradient else None)
+        workspace.call["start"], workspace.call["stop"] = 0, 1
+        self.workspace = workspace
+        self.address = workspace.address
+        self.pack = struct.Struct(f"{n}d").pack_into
+        self.buffer = self.inputs.data.cast("B") if n else None
+
+
+class Tiling:
+    """A plan for tiles of a given size: the streams as the kernels read them. Shared by workspaces, never written."""
+
+    def __init__(self, plan, program, tile):
+        self.plan, self.program, self.tile = plan, program, tile
+        self.lanes = tile // program.dtype.itemsize
+        self.streams = {name: self._scaled(getattr(plan, name)) for name in ("prologue", "body", "reverse", "epilogue")}
+        self.output_offsets, self.seed_offsets = plan.outputs * tile, plan.seeds * tile
+        self.uniform_offsets, self.varying_offsets = plan.uniform[1] * tile, plan.varying[1] * tile
+        self.gradient_leaves = np.flatnonzero(plan.wanted)
+        self.gradient_offsets = plan.gradient[self.gradient_leaves] * tile
+        self.total_offsets = plan.totals * tile
+        self.idle = []
+
+    def _scaled(self, stream):
+        words = (stream.operands >> 1) * self.tile | (stream.operands & KEEP)
+        return np.ascontiguousarray(stream.runs, RUN), words.astype(np.uint32)
+
+    @property
+    def nbytes(self):
+        """Bytes of a workspace's buffers."""
+        return (self.plan.n_values + self.plan.n_adjoints) * self.tile
+
+
+class Tiles:
+    """Buffers for sweeping a plan tile by tile."""
+
+    def __init__(self, tiling):
+        plan, tile, dtype = tiling.plan, tiling.tile, tiling.program.dtype
+        is_single = int(dtype == np.float32)
+        with _first_use:
+            forward, reverse = kernels.of_tiles(is_single)
+        self.tiling = tiling
+        self.values = _aligned(plan.n_values, tile, dtype)
+        self.values[plan.constants[1]] = tiling.program.constants[plan.constants[0], None]
+        self.adjoints = _aligned(plan.n_adjoints, tile, dtype)
+        self.adjoints[: TRASH + 1] = 0.0
+        self.sums = np.zeros((len(plan.outputs) + len(plan.totals), SUMS))
+        self.call = call = np.zeros(1, kernels.TILES)
+        for name, (runs, operands) in tiling.streams.items():
+            for what, value in (("runs", address_of(runs)), ("n", len(runs)), ("operands", address_of(operands))):
+                call[f"{name}_{what}"] = value
+        _set(
+            call,
+            single=is_single,
+            tile=tile,
+            lanes=tiling.lanes,
+            values=address_of(self.values),
+            adjoints=address_of(self.adjoints),
+            n_totals=len(plan.totals),
+            total_offsets=address_of(tiling.total_offsets),
+            forward_kernel=forward.address,
+            reverse_kernel=reverse.address,
+        )
+        self.address = address_of(call)
+
+    def point(self, leaves, outputs=None, gradient=None, seeds=None):
+        """Name the inputs and results of the next sweeps; sums are kept here where there are no ``outputs``.
+
+        Then do what is done once a call: sweep what depends on the uniform leaves only.
+        """
+        tiling = self.tiling
+        plan = tiling.plan
+        tables = [
+            ("uniform", tiling.uniform_offsets, _part(leaves, plan.uniform[0])),
+            ("varying", tiling.varying_offsets, _part(leaves, plan.varying[0])),
+        ]
+        if outputs is not None:
+            tables.append(("output", tiling.output_offsets, outputs))
+            if gradient is not None:
+                tables.append(("gradient", tiling.gradient_offsets, _part(gradient, tiling.gradient_leaves)))
+        else:
+            _set(self.call, output_n=len(plan.outputs), output_offsets=address_of(tiling.output_offsets))
+        if plan.with_gradient:
+            ones = np.zeros(len(plan.seeds), np.int64)
+            tables.append(("seed", tiling.seed_offsets, Table(ones, ones, None) if seeds is None else seeds))
+        self.call["sums"] = address_of(self.sums) if outputs is None else 0
+        for name, offsets, table in tables:
+            _set(
+                self.call,
+                **{
+                    f"{name}_n": len(offsets),
+                    f"{name}_offsets": address_of(offsets),
+                    f"{name}_addresses": address_of(table.addresses),
+                    f"{name}_strides": address_of(table.strides),
+                    f"{name}_kinds": address_of(table.kinds),
+                },
+            )
+        self.tables = tables
+        kernels.prepare_tiles(self.address)
+
+    def sweep(self, start, stop):
+        """Sweep the input sets ``start`` to ``stop``."""
+        self.call["start"], self.call["stop"] = start, stop
+        kernels.run_tiles(self.address)
+
+    def sums_of(self, start, stop):
+        """Sums over the input sets ``start`` to ``stop`` of the outputs, then of the plan's totals."""
+        self.sums[:] = 0.0
+        self.sweep(start, stop)
+        parts = self.sums
+        while parts.shape[1] > 1:
+            parts = parts[:, ::2] + parts[:, 1::2]
+        return parts[:, 0]
+
+    def gradient_from(self, totals):
+        """The summed gradient of every leaf, from the totals over the whole batch."""
+        plan = self.tiling.plan
+        result = np.zeros(len(plan.gradient))
+        with np.errstate(over="ignore"):  # float32
+            self.adjoints[plan.totals] = totals[:, None]
+        by_slot = dict(zip(plan.totals.tolist(), totals.tolist(), strict=True))
+        direct = [leaf for leaf, slot in enumerate(plan.gradient.tolist()) if slot in by_slot]
+        result[direct] = [by_slot[slot] for slot in plan.gradient[direct].tolist()]
+        if len(plan.epilogue.runs):
+            kernels.finish_tiles(self.address)
+            touched = np.flatnonzero(plan.finished)
+            result[touched] = self.adjoints[plan.gradient[touched], 0]
+        return result
+
+    def release(self):
+        """Forget the caller's arrays."""
+        self.tables = None
+
+
+def _part(table, leaves):
+    return Table(table.addresses[leaves], table.strides[leaves], table.keep, table.kinds[leaves])
+
+
+def _aligned(slots, tile, dtype):
+    """Uninitialised slots of ``tile`` bytes, the first at a whole vector."""
+    raw = np.empty(slots * tile + VECTOR, np.uint8)
+    start = -address_of(raw) % VECTOR
+    return raw[start : start + slots * tile].view(dtype).reshape(slots, -1)
+
+
+def kind_of(dtype):
+    """The code of a type that is converted tile by tile, or None."""
+    return KIND.get(dtype) if dtype.isnative else None
