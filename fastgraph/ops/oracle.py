@@ -1,11 +1,13 @@
 """The mpmath algebra: the op table run at hundreds of bits, as the oracle of tests and of the accuracy table.
 
-In: a row and binary64 arguments. Out: its value and true partial derivatives, practically exact, and the error
-of a float in units in the last place. Nothing here knows a row's rule for derivatives: partials are divided
+In: a row and arguments of binary64 or binary32. Out: its value and true partial derivatives, practically exact, and
+the error of a float in units in the last place. Nothing here knows a row's rule for derivatives: partials are divided
 differences of the value, so they check the rules and do not repeat them.
 """
 
 import math
+
+import numpy as np
 
 from fastgraph.ops.real import INF, NAN, Real, mpmath
 
@@ -343,22 +345,23 @@ def _divided_differences(op, operands, k, n, step_bits):
     return estimates, _mp.ldexp(max(abs(v) for v in (at, right, left)) * _mp.eps, 10 - step_bits)
 
 
-def spacing(exact):
-    """The spacing of binary64 numbers in the binade of the number ``exact``: an mpf, at least 2**-1074.
+def spacing(exact, dtype=np.float64):
+    """The spacing of the numbers of ``dtype`` in the binade of ``exact``: an mpf, at least the smallest subnormal.
 
-    Beyond the largest binary64 number it stays at the last one, 2**971.
+    Beyond the largest number it stays at the last one, 2**971 for float64.
     """
-    size = abs(Real(exact).value)
-    exponent = min(_mp.mag(size) - 1, 1023) if size else -1074
-    return _mp.ldexp(1, max(exponent - 52, -1074))
+    kind = np.finfo(dtype)
+    size, lowest = abs(Real(exact).value), kind.minexp - kind.nmant
+    exponent = min(_mp.mag(size), kind.maxexp) - 1 if size else lowest
+    return _mp.ldexp(1, max(exponent - kind.nmant, lowest))
 
 
-def ulps(got, exact, unit_of=0):
+def ulps(got, exact, unit_of=0, dtype=np.float64):
     """The error of the float ``got`` in units in the last place of ``exact``, a :class:`Real` or any number.
 
     The unit is :func:`spacing` at ``exact``, or at ``unit_of`` where that is larger. An infinite ``got`` counts as
-    2**1024, but has error 0 if ``exact`` rounds to it. NaN has error 0 from NaN and inf from everything else. The sign
-    of zero is not seen.
+    the power of two after the largest number of ``dtype``, but has error 0 if ``exact`` rounds to it. NaN has error 0
+    from NaN and inf from everything else. The sign of zero is not seen.
     """
     exact = Real(exact).value
     got = float(got)
@@ -366,7 +369,8 @@ def ulps(got, exact, unit_of=0):
         return 0.0 if exact == got or (exact != exact and got != got) else INF
     with mpmath.workprec(2300):
         if math.isinf(got):
-            if abs(exact) >= OVERFLOW - _mp.ldexp(1, 970) and (exact > 0) == (got > 0):
+            overflow = _mp.ldexp(1, int(np.finfo(dtype).maxexp))
+            if abs(exact) >= overflow - spacing(overflow, dtype) / 2 and (exact > 0) == (got > 0):
                 return 0.0
-            got = _mp.sign(got) * OVERFLOW
-        return float(abs(got - exact) / spacing(max(abs(exact), unit_of)))
+            got = _mp.sign(got) * overflow
+        return float(abs(got - exact) / spacing(max(abs(exact), unit_of), dtype))
