@@ -277,7 +277,7 @@ class _Call:
         gradient = None
         if with_gradient:
             gradient = flat.scatter(addresses_of([(place.targets[1], (flat.n,))], self.batch), None)
-        self.function.sweeper.sweep(self.sets, self.leaves, outputs, gradient, seeds, threads, progress)
+        self.function.sweeper.sweep(self.sets, self.leaves, outputs, gradient, threads, seeds, progress)
 
     def sum(self, with_gradient, seeds, threads, progress):
         """Sums over the batch, of the outputs and of the gradient by all inputs."""
@@ -285,7 +285,7 @@ class _Call:
         wanted = None
         if with_gradient:
             wanted = self.flat._leaf_is_input if self.flat.parameters else np.ones(n, np.bool_)
-        totals, gradient = self.function.sweeper.sum(self.sets, self.leaves, wanted, seeds, threads, progress)
+        totals, gradient = self.function.sweeper.sum(self.sets, self.leaves, wanted, threads, seeds, progress)
         return totals, gradient[wanted] if with_gradient else None
 
 

@@ -307,7 +307,7 @@ class Function:
         wanted = None
         if gradients is not None:
             wanted = addresses_of([(gradients.get(k), a.shape) for k, a in enumerate(self.arguments)], batch)
-        self.sweeper.sweep(sets, leaves, outputs, wanted, seeds, threads, progress)
+        self.sweeper.sweep(sets, leaves, outputs, wanted, threads, seeds, progress)
 
     def _sum(self, arrays, batch, positions, seeds, threads, progress):
         """Sums over the batch: outputs and, for ``positions``, gradients, as lists."""
@@ -315,7 +315,7 @@ class Function:
         wanted = None
         if positions is not None:
             wanted = np.repeat([k in positions for k in range(len(self.arguments))], [a.size for a in self.arguments])
-        totals, gradient = self.sweeper.sum(math.prod(batch), leaves, wanted, seeds, threads, progress)
+        totals, gradient = self.sweeper.sum(math.prod(batch), leaves, wanted, threads, seeds, progress)
         results = _shaped(totals, self.outputs)
         if positions is None:
             return results, None

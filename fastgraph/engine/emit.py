@@ -6,7 +6,7 @@ Stands between ``lanes`` and the intrinsics of ``single`` and ``tiles``. In: a r
 from llvmlite import ir
 
 from fastgraph import vecmath
-from fastgraph.engine.lanes import Floats
+from fastgraph.engine.values import Floats
 from fastgraph.ops import TABLE, contribution
 from fastgraph.ops.row import MASKED, Anything
 

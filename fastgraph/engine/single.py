@@ -15,7 +15,8 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from fastgraph.engine.emit import F64, I32, I64, POINTER, Arm, emit_switch, integer, is_expensive, pointers
-from fastgraph.engine.lanes import Floats, Lanes
+from fastgraph.engine.lanes import Lanes
+from fastgraph.engine.values import Floats
 from fastgraph.ops.row import MAX_ARITY, active_flag
 
 WIDTH = 8

@@ -46,7 +46,7 @@ class Sweeper:
         return n_sets <= SINGLES or self.program.n_slots * TILES[-1] > MAX_OFFSET
 
     # -- results of every set -----------------------------------------------------------------------------
-    def sweep(self, n_sets, leaves, outputs, gradient=None, seeds=None, threads=None, progress=None):
+    def sweep(self, n_sets, leaves, outputs, gradient=None, threads=None, seeds=None, progress=None):
         """Sweep ``n_sets`` input sets from and to the addresses in the tables.
 
         ``gradient`` has address 0 for the leaves whose gradients are not wanted, ``seeds`` for cotangents of 1.
@@ -86,7 +86,7 @@ class Sweeper:
             return OneSet(self.program)
 
     # -- sums over the batch ------------------------------------------------------------------------------
-    def sum(self, n_sets, leaves, wanted=None, seeds=None, threads=None, progress=None):
+    def sum(self, n_sets, leaves, wanted=None, threads=None, seeds=None, progress=None):
         """Sums over the batch, as float64: of the outputs (m,), and of the gradient of every leaf (n_leaves,) or None.
 
         The sums are added in the order of a fixed tree, which depends on the program and ``n_sets`` only: 8 running
