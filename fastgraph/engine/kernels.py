@@ -354,7 +354,7 @@ def _store(call, buffer, n, offsets_address, addresses_address, strides_address,
 def _seed_tile(call, start, width):
     offsets = carray(_pointer(call.seed_offsets), call.seed_n, np.int64)
     for k in range(call.seed_n):
-        fill_column(call.single, call.adjoints + offsets[k], 0.0, call.lanes)
+        fill_column(call.single, call.adjoints + offsets[k], 0, call.lanes)
     trash = call.adjoints + TRASH * call.tile
     addresses = carray(_pointer(call.seed_addresses), call.seed_n, np.int64)
     strides = carray(_pointer(call.seed_strides), call.seed_n, np.int64)
@@ -364,7 +364,7 @@ def _seed_tile(call, start, width):
             source = addresses[k] + start * strides[k]
             load_column(call.single, kinds[k], source, strides[k], trash, width, call.lanes)
         else:
-            fill_column(call.single, trash, 1.0, call.lanes)
+            fill_column(call.single, trash, 1, call.lanes)
         add_slot(call.single, trash, call.adjoints + offsets[k], call.lanes)
 
 
@@ -373,7 +373,7 @@ def _sum(call, width):
     size = 8 * SUMS
     offsets = carray(_pointer(call.output_offsets), call.output_n, np.int64)
     for k in range(call.output_n):
-        add_column(call.single, call.values + offsets[k], call.sums + k * size, width, call.lanes)
+        add_column(call.single, call.values + offsets[k], call.sums + k * size, width)
     offsets = carray(_pointer(call.total_offsets), call.n_totals, np.int64)
     for k in range(call.n_totals):
-        add_column(call.single, call.adjoints + offsets[k], call.sums + (call.output_n + k) * size, width, call.lanes)
+        add_column(call.single, call.adjoints + offsets[k], call.sums + (call.output_n + k) * size, width)
