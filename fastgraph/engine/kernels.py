@@ -66,8 +66,8 @@ CALL = _record(
     "reverse",
 )
 
-# The same for tiles. ``n_*`` numbers of a group have an offset in a buffer, in bytes, an address, a stride, a kind.
-GROUPS = ("uniform", "varying", "output", "seed", "gradient")
+# The same for tiles. What is moved into or out of a tile is a list of numbers ``n``, each an index into the call's
+# tables of addresses, strides and kinds, and an offset in a buffer, in bytes.
 TILES = _record(
     "single",  # 1 for float32
     "tile",  # bytes of a slot
@@ -75,10 +75,13 @@ TILES = _record(
     "values",
     "adjoints",
     *(f"{stream}_{what}" for stream in ("prologue", "body", "reverse", "epilogue") for what in ("runs", "n", "operands")),
-    *(f"{group}_{what}" for group in GROUPS for what in ("n", "offsets", "addresses", "strides", "kinds")),
+    *(f"{moved}_{what}" for moved in ("uniform", "varying", "output", "seed", "gradient") for what in ("n", "indices", "offsets")),
+    *(f"{table}_{what}" for table in ("leaf", "output", "seed", "gradient") for what in ("addresses", "strides", "kinds")),
+    "seeded",  # 0: every cotangent is 1
     "n_totals",
     "total_offsets",
-    "sums",  # SUMS doubles for each output, then for each total; 0: nothing is summed
+    "sums",  # SUMS doubles for each output, then for each total
+    "summed",  # 1: results are added to them, not stored
     "start",
     "stop",
     # kernels
@@ -292,8 +295,7 @@ def of_tiles(is_single):
 def prepare_tiles(address):
     """Do what is done once a call: load the uniform leaves, sweep what depends on them only."""
     call = carray(_pointer(address), 1, TILES)[0]
-    _load(call, call.uniform_n, call.uniform_offsets, call.uniform_addresses, call.uniform_strides,
-          call.uniform_kinds, 0, call.lanes)  # fmt: skip
+    _load(call, call.uniform_n, call.uniform_indices, call.uniform_offsets, 0, call.lanes)
     stream = call.prologue_runs, call.prologue_n, call.prologue_operands
     _call(call.forward_kernel, (*stream, call.tile, call.values))
 
@@ -314,40 +316,43 @@ def run_tiles(address):
     back = call.reverse_runs, call.reverse_n, call.reverse_operands
     for start in range(call.start, call.stop, call.lanes):
         width = min(call.lanes, call.stop - start)
-        _load(call, call.varying_n, call.varying_offsets, call.varying_addresses, call.varying_strides,
-              call.varying_kinds, start, width)  # fmt: skip
+        _load(call, call.varying_n, call.varying_indices, call.varying_offsets, start, width)
         _call(call.forward_kernel, (*body, call.tile, call.values))
         if call.seed_n:
             _seed_tile(call, start, width)
             _call(call.reverse_kernel, (*back, call.tile, call.values, call.adjoints))
-        if call.sums:
+        if call.summed:
             _sum(call, width)
         else:
-            _store(call, call.values, call.output_n, call.output_offsets, call.output_addresses,
+            _store(call, call.values, call.output_n, call.output_indices, call.output_offsets, call.output_addresses,
                    call.output_strides, start, width)  # fmt: skip
-            _store(call, call.adjoints, call.gradient_n, call.gradient_offsets, call.gradient_addresses,
-                   call.gradient_strides, start, width)  # fmt: skip
+            _store(call, call.adjoints, call.gradient_n, call.gradient_indices, call.gradient_offsets,
+                   call.gradient_addresses, call.gradient_strides, start, width)  # fmt: skip
 
 
 @compiled
-def _load(call, n, offsets_address, addresses_address, strides_address, kinds_address, start, width):
+def _load(call, n, indices_address, offsets_address, start, width):
+    indices = carray(_pointer(indices_address), n, np.int64)
     offsets = carray(_pointer(offsets_address), n, np.int64)
-    addresses = carray(_pointer(addresses_address), n, np.int64)
-    strides = carray(_pointer(strides_address), n, np.int64)
-    kinds = carray(_pointer(kinds_address), n, np.int64)
+    addresses = carray(_pointer(call.leaf_addresses), n, np.int64)
+    strides = carray(_pointer(call.leaf_strides), n, np.int64)
+    kinds = carray(_pointer(call.leaf_kinds), n, np.int64)
     for k in range(n):
-        source = addresses[k] + start * strides[k]
-        load_column(call.single, kinds[k], source, strides[k], call.values + offsets[k], width, call.lanes)
+        leaf = indices[k]
+        source = addresses[leaf] + start * strides[leaf]
+        load_column(call.single, kinds[leaf], source, strides[leaf], call.values + offsets[k], width, call.lanes)
 
 
 @compiled
-def _store(call, buffer, n, offsets_address, addresses_address, strides_address, start, width):
+def _store(call, buffer, n, indices_address, offsets_address, addresses_address, strides_address, start, width):
+    indices = carray(_pointer(indices_address), n, np.int64)
     offsets = carray(_pointer(offsets_address), n, np.int64)
     addresses = carray(_pointer(addresses_address), n, np.int64)
     strides = carray(_pointer(strides_address), n, np.int64)
     for k in range(n):
-        target = addresses[k] + start * strides[k]
-        store_column(call.single, buffer + offsets[k], target, strides[k], width, call.lanes)
+        result = indices[k]
+        target = addresses[result] + start * strides[result]
+        store_column(call.single, buffer + offsets[k], target, strides[result], width, call.lanes)
 
 
 @compiled
@@ -360,7 +365,7 @@ def _seed_tile(call, start, width):
     strides = carray(_pointer(call.seed_strides), call.seed_n, np.int64)
     kinds = carray(_pointer(call.seed_kinds), call.seed_n, np.int64)
     for k in range(call.seed_n):
-        if addresses[k]:
+        if call.seeded:
             source = addresses[k] + start * strides[k]
             load_column(call.single, kinds[k], source, strides[k], trash, width, call.lanes)
         else:

@@ -6,6 +6,7 @@ In: a program, or a plan and the size of its tiles. Out: objects whose ``address
 import os
 import struct
 import threading
+from functools import cached_property
 
 import numpy as np
 
@@ -37,6 +38,11 @@ class Table:
         self.strides = np.ascontiguousarray(strides, dtype=np.int64)
         self.kinds = np.zeros(len(self.addresses), np.int64) if kinds is None else np.asarray(kinds, np.int64)
         self.keep = keep
+
+    @cached_property
+    def pointers(self):
+        """Addresses of the three columns."""
+        return address_of(self.addresses), address_of(self.strides), address_of(self.kinds)
 
 
 def address_of(array):
@@ -133,10 +139,18 @@ class Tiling:
         self.plan, self.program, self.tile = plan, program, tile
         self.lanes = tile // program.dtype.itemsize
         self.streams = {name: self._scaled(getattr(plan, name)) for name in ("prologue", "body", "reverse", "epilogue")}
-        self.output_offsets, self.seed_offsets = plan.outputs * tile, plan.seeds * tile
-        self.uniform_offsets, self.varying_offsets = plan.uniform[1] * tile, plan.varying[1] * tile
-        self.gradient_leaves = np.flatnonzero(plan.wanted)
-        self.gradient_offsets = plan.gradient[self.gradient_leaves] * tile
+        outputs = np.arange(len(plan.outputs))
+        wanted = np.flatnonzero(plan.wanted)
+        self.moved = {
+            name: (np.ascontiguousarray(indices), np.ascontiguousarray(slots * tile))
+            for name, indices, slots in (
+                ("uniform", *plan.uniform),
+                ("varying", *plan.varying),
+                ("output", outputs, plan.outputs),
+                ("seed", outputs[: len(outputs) * plan.with_gradient], plan.seeds),
+                ("gradient", wanted, plan.gradient[wanted]),
+            )
+        }
         self.total_offsets = plan.totals * tile
         self.idle = []
 
@@ -164,12 +178,16 @@ class Tiles:
         self.adjoints = _aligned(plan.n_adjoints, tile, dtype)
         self.adjoints[: TRASH + 1] = 0.0
         self.sums = np.zeros((len(plan.outputs) + len(plan.totals), SUMS))
-        self.call = call = np.zeros(1, kernels.TILES)
+        record = np.zeros(1, kernels.TILES)
         for name, (runs, operands) in tiling.streams.items():
             for what, value in (("runs", address_of(runs)), ("n", len(runs)), ("operands", address_of(operands))):
-                call[f"{name}_{what}"] = value
+                record[f"{name}_{what}"] = value
+        for name, (indices, offsets) in tiling.moved.items():
+            fields = ("n", len(indices)), ("indices", address_of(indices)), ("offsets", address_of(offsets))
+            for what, value in fields:
+                record[f"{name}_{what}"] = value
         _set(
-            call,
+            record,
             single=is_single,
             tile=tile,
             lanes=tiling.lanes,
@@ -177,49 +195,31 @@ class Tiles:
             adjoints=address_of(self.adjoints),
             n_totals=len(plan.totals),
             total_offsets=address_of(tiling.total_offsets),
+            sums=address_of(self.sums),
             forward_kernel=forward.address,
             reverse_kernel=reverse.address,
         )
-        self.address = address_of(call)
+        self.record = record
+        self.fields = memoryview(record.view(np.int64))  # by number: setting a field by name costs ten times as much
+        self.address = address_of(record)
 
     def point(self, leaves, outputs=None, gradient=None, seeds=None):
         """Name the inputs and results of the next sweeps; sums are kept here where there are no ``outputs``.
 
         Then do what is done once a call: sweep what depends on the uniform leaves only.
         """
-        tiling = self.tiling
-        plan = tiling.plan
-        tables = [
-            ("uniform", tiling.uniform_offsets, _part(leaves, plan.uniform[0])),
-            ("varying", tiling.varying_offsets, _part(leaves, plan.varying[0])),
-        ]
-        if outputs is not None:
-            tables.append(("output", tiling.output_offsets, outputs))
-            if gradient is not None:
-                tables.append(("gradient", tiling.gradient_offsets, _part(gradient, tiling.gradient_leaves)))
-        else:
-            _set(self.call, output_n=len(plan.outputs), output_offsets=address_of(tiling.output_offsets))
-        if plan.with_gradient:
-            ones = np.zeros(len(plan.seeds), np.int64)
-            tables.append(("seed", tiling.seed_offsets, Table(ones, ones, None) if seeds is None else seeds))
-        self.call["sums"] = address_of(self.sums) if outputs is None else 0
-        for name, offsets, table in tables:
-            _set(
-                self.call,
-                **{
-                    f"{name}_n": len(offsets),
-                    f"{name}_offsets": address_of(offsets),
-                    f"{name}_addresses": address_of(table.addresses),
-                    f"{name}_strides": address_of(table.strides),
-                    f"{name}_kinds": address_of(table.kinds),
-                },
-            )
-        self.tables = tables
+        fields = self.fields
+        for at, table in zip(_TABLES, (leaves, outputs, gradient, seeds), strict=True):
+            if table is not None:
+                fields[at], fields[at + 1], fields[at + 2] = table.pointers
+        fields[_SEEDED] = seeds is not None
+        fields[_SUMMED] = outputs is None
+        self.tables = (leaves, outputs, gradient, seeds)
         kernels.prepare_tiles(self.address)
 
     def sweep(self, start, stop):
         """Sweep the input sets ``start`` to ``stop``."""
-        self.call["start"], self.call["stop"] = start, stop
+        self.fields[_START], self.fields[_STOP] = start, stop
         kernels.run_tiles(self.address)
 
     def sums_of(self, start, stop):
@@ -251,8 +251,12 @@ class Tiles:
         self.tables = None
 
 
-def _part(table, leaves):
-    return Table(table.addresses[leaves], table.strides[leaves], table.keep, table.kinds[leaves])
+def _field(name):
+    return kernels.TILES.names.index(name)
+
+
+_TABLES = [_field(f"{table}_addresses") for table in ("leaf", "output", "gradient", "seed")]
+_SEEDED, _SUMMED, _START, _STOP = map(_field, ("seeded", "summed", "start", "stop"))
 
 
 def _aligned(slots, tile, dtype):
