@@ -179,14 +179,11 @@ class Flat:
         """One table for all leaves, from that of the inputs and that of the parameters (None: not wanted)."""
         if not self._parameters:
             return inputs
-        n = len(self._leaf_is_input)
-        keep = inputs.keep + (parameters.keep if parameters else [])
-        table = Table(np.zeros(n, np.int64), np.zeros(n, np.int64), keep)
-        for leaves, part in ((self._leaf_is_input, inputs), (~self._leaf_is_input, parameters)):
-            if part is not None:
-                table.addresses[leaves], table.strides[leaves] = part.addresses, part.strides
-                table.kinds[leaves] = part.kinds
-        return table
+        columns = np.zeros((3, len(self._leaf_is_input)), np.int64)
+        columns[:, self._leaf_is_input] = inputs.columns
+        if parameters is not None:
+            columns[:, ~self._leaf_is_input] = parameters.columns
+        return Table(columns, inputs.keep + (parameters.keep if parameters else []))
 
     def bind_parameters(self, parameters):
         """Arrays of the parameters in order of declaration, and their batch shapes."""
@@ -239,7 +236,8 @@ class _Call:
         self._prepare = (lambda a: np.require(a, np.float64, "A")) if one_by_one else lambda a: a
         shapes = [(flat.n,), *(a.shape for a in flat.parameters)]
         pairs = [(self._prepare(array), shape) for array, shape in zip(arrays, shapes, strict=True)]
-        self.leaves = flat.scatter(addresses_of(pairs[:1], self.batch), addresses_of(pairs[1:], self.batch))
+        given = addresses_of(pairs[1:], self.batch) if flat.parameters else None
+        self.leaves = flat.scatter(addresses_of(pairs[:1], self.batch), given)
         self.seeds = None
         if cotangents is not None:
             shape = () if self.function.is_scalar else (flat.m,)

@@ -58,29 +58,33 @@ def addresses_of(pairs, batch):
     have no common stride is copied; results are made by :func:`results_like`, so that theirs have. A stride of 0
     says that the scalar is the same for every set.
     """
-    addresses, strides, kinds, keep = [], [], [], []
+    columns = np.zeros((3, sum(math.prod(shape) for _, shape in pairs)), np.int64)
+    keep, start = [], 0
     for array, shape in pairs:
-        n = math.prod(shape)
-        if array is None:
-            addresses.append(np.zeros(n, np.int64))
-            strides.append(addresses[-1])
-            kinds.append(addresses[-1])
-            continue
-        array = np.broadcast_to(array, batch + shape, subok=False) if array.shape != batch + shape else array
-        step = batch_stride(array, len(batch))
-        if step is None:
-            array = np.ascontiguousarray(array)
+        stop = start + math.prod(shape)
+        if array is not None:
+            array = np.broadcast_to(array, batch + shape, subok=False) if array.shape != batch + shape else array
             step = batch_stride(array, len(batch))
-        offsets = np.zeros(1, np.int64)
-        for size, stride in zip(shape, array.strides[len(batch) :], strict=True):
-            offsets = (offsets[:, None] + stride * np.arange(size)).ravel()
-        addresses.append(address_of(array) + offsets)
-        strides.append(np.full(n, step))
-        kinds.append(np.full(n, kind_of(array.dtype)))
-        keep.append(array)
-    if not addresses:
-        return Table(np.zeros(0), np.zeros(0), keep)
-    return Table(np.concatenate(addresses), np.concatenate(strides), keep, np.concatenate(kinds))
+            if step is None:
+                array = np.ascontiguousarray(array)
+                step = batch_stride(array, len(batch))
+            columns[0, start:stop] = _offsets(shape, array.strides[len(batch) :])
+            columns[0, start:stop] += address_of(array)
+            columns[1, start:stop] = step
+            columns[2, start:stop] = kind_of(array.dtype)
+            keep.append(array)
+        start = stop
+    return Table(columns, keep)
+
+
+def _offsets(shape, strides):
+    """Bytes from the first scalar to each, in C order."""
+    if len(shape) == 1:
+        return np.arange(0, shape[0] * strides[0], strides[0]) if strides[0] and shape[0] else 0
+    offsets = np.zeros(1, np.int64)
+    for size, stride in zip(shape, strides, strict=True):
+        offsets = (offsets[:, None] + stride * np.arange(size)).ravel()
+    return offsets
 
 
 def batch_stride(array, n_axes):

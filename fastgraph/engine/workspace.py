@@ -6,7 +6,6 @@ In: a program, or a plan and the size of its tiles. Out: objects whose ``address
 import os
 import struct
 import threading
-from functools import cached_property
 
 import numpy as np
 
@@ -31,18 +30,21 @@ if hasattr(os, "register_at_fork"):
 
 
 class Table:
-    """Addresses, strides and kinds, one of each per leaf or result; holds the arrays they point into."""
+    """Addresses, strides and kinds (3, n), one of each per leaf or result; holds the arrays they point into."""
 
-    def __init__(self, addresses, strides, keep, kinds=None):
-        self.addresses = np.ascontiguousarray(addresses, dtype=np.int64)
-        self.strides = np.ascontiguousarray(strides, dtype=np.int64)
-        self.kinds = np.zeros(len(self.addresses), np.int64) if kinds is None else np.asarray(kinds, np.int64)
+    def __init__(self, columns, keep):
+        self.columns = columns
+        self.addresses, self.strides, self.kinds = columns
         self.keep = keep
+        first = address_of(columns)
+        self.pointers = first, first + columns.strides[0], first + 2 * columns.strides[0]
 
-    @cached_property
-    def pointers(self):
-        """Addresses of the three columns."""
-        return address_of(self.addresses), address_of(self.strides), address_of(self.kinds)
+    @classmethod
+    def of(cls, addresses, strides, keep):
+        """A table of float64 numbers."""
+        columns = np.zeros((3, len(addresses)), np.int64)
+        columns[0], columns[1] = addresses, strides
+        return cls(columns, keep)
 
 
 def address_of(array):
@@ -93,17 +95,15 @@ class OneSet:
     def point(self, leaves, outputs, gradient=None, seeds=None):
         """Name the inputs and results of the next sweeps."""
         call = self.call
-        _set(call, leaf_addresses=address_of(leaves.addresses), leaf_strides=address_of(leaves.strides))
-        _set(call, output_addresses=address_of(outputs.addresses), output_strides=address_of(outputs.strides))
+        call["leaf_addresses"], call["leaf_strides"], _ = leaves.pointers
+        call["output_addresses"], call["output_strides"], _ = outputs.pointers
         call["gradient"] = gradient is not None
         if gradient is not None:
             if self.adjoints is None:
                 self.adjoints = np.empty(self.program.n_slots + PADDING)
                 call["adjoints"] = address_of(self.adjoints)
-            _set(call, gradient_addresses=address_of(gradient.addresses), gradient_strides=address_of(gradient.strides))
-            call["seed_addresses"] = 0
-            if seeds is not None:
-                _set(call, seed_addresses=address_of(seeds.addresses), seed_strides=address_of(seeds.strides))
+            call["gradient_addresses"], call["gradient_strides"], _ = gradient.pointers
+            call["seed_addresses"], call["seed_strides"], _ = (0, 0, 0) if seeds is None else seeds.pointers
         self.tables = (leaves, outputs, gradient, seeds)
 
     def sweep(self, start, stop):
@@ -120,10 +120,9 @@ class Single:
         n, m = program.n_leaves, len(program.outputs)
         self.inputs = np.zeros(n)
         self.results = np.empty(m + n)  # outputs, then the gradient
-        zeros = np.zeros(max(n, m), np.int64)
-        leaves = Table(address_of(self.inputs) + 8 * np.arange(n), zeros, self.inputs)
-        outputs = Table(address_of(self.results) + 8 * np.arange(m), zeros, self.results)
-        gradient = Table(address_of(self.results) + 8 * (m + np.arange(n)), zeros, self.results)
+        leaves = Table.of(address_of(self.inputs) + 8 * np.arange(n), 0, self.inputs)
+        outputs = Table.of(address_of(self.results) + 8 * np.arange(m), 0, self.results)
+        gradient = Table.of(address_of(self.results) + 8 * (m + np.arange(n)), 0, self.results)
         workspace.point(leaves, outputs, gradient if with_gradient else None)
         workspace.call["start"], workspace.call["stop"] = 0, 1
         self.workspace = workspace
