@@ -19,7 +19,7 @@ TILES = (512, 256, 128)
 WORKSPACE_BYTES = 1 << 26
 SINGLES = 2  # up to this many sets are swept one by one: half a tile of the smallest size costs as much
 CHUNK_OPERATIONS = 10_000_000  # per chunk: 2 to 20 ms, so that Ctrl-C and other threads get their turn
-BLOCK_OPERATIONS = 1 << 21  # per block of a sum: less, so that threads share a small batch
+BLOCK_OPERATIONS = 1 << 21, 1 << 17  # per block of a sum: at most; at least, so that threads share a small batch
 MAX_OFFSET = (1 << 32) - 1  # of a slot in a tile's buffer
 PLANS = 16  # kinds of call whose plans are kept
 IDLE_BYTES = 1 << 26  # of workspaces kept for the next call
@@ -102,7 +102,7 @@ class Sweeper:
                 f"reduce needs tiles of 128 bytes a slot, but {self.program.n_slots} slots are too many: at most "
                 f"{MAX_OFFSET // TILES[-1]}; sum the results of a call without reduce"
             )
-        block = min(8192, max(32, 1 << (BLOCK_OPERATIONS // self._weight).bit_length()))
+        block = self._block(n_sets)
         tiling = self._tiling(min(max(1, n_sets), block), leaves.strides != 0, wanted, True)
         tree = _Tree()
 
@@ -131,6 +131,14 @@ class Sweeper:
         _give(tiling, workspace)
         gradient[np.isnan(gradient)] = np.nan
         return total[:m], gradient
+
+    def _block(self, n_sets):
+        """Sets in a block of a sum: a power of two, so that it is a multiple of a tile or a part of one."""
+        most, least = (max(32, 1 << (n // self._weight).bit_length()) for n in BLOCK_OPERATIONS)
+        block = min(8192, most)
+        while block > least and n_sets < 8 * block:
+            block //= 2
+        return block
 
     # -- plans --------------------------------------------------------------------------------------------
     def _tiling(self, n_sets, varying, wanted, summed):

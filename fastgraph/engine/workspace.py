@@ -232,18 +232,17 @@ class Tiles:
 
     def gradient_from(self, totals):
         """The summed gradient of every leaf, from the totals over the whole batch."""
-        plan = self.tiling.plan
-        result = np.zeros(len(plan.gradient))
-        with np.errstate(over="ignore"):  # float32
-            self.adjoints[plan.totals] = totals[:, None]
-        by_slot = dict(zip(plan.totals.tolist(), totals.tolist(), strict=True))
-        direct = [leaf for leaf, slot in enumerate(plan.gradient.tolist()) if slot in by_slot]
-        result[direct] = [by_slot[slot] for slot in plan.gradient[direct].tolist()]
+        tiling = self.tiling
+        plan, slots = tiling.plan, tiling.plan.gradient
+        by_slot = np.zeros(plan.n_adjoints)
+        by_slot[plan.totals] = totals
+        gradient = by_slot[slots]
         if len(plan.epilogue.runs):
+            with np.errstate(over="ignore"):  # float32
+                self.adjoints[plan.totals] = totals[:, None]
             kernels.finish_tiles(self.address)
-            touched = np.flatnonzero(plan.finished)
-            result[touched] = self.adjoints[plan.gradient[touched], 0]
-        return result
+            gradient[plan.finished] = self.adjoints[slots[plan.finished], 0]
+        return gradient
 
     def release(self):
         """Forget the caller's arrays."""
