@@ -167,14 +167,14 @@ def is_expensive(op, partials):
     return probe.expensive
 
 
-def emit_switch(builder, opcode, emit):
-    """A switch over the table, arm by arm; ``emit(op)`` leaves its code at the builder's position."""
+def emit_switch(builder, opcode, emit, rows=TABLE):
+    """A switch over ``rows``, arm by arm; ``emit(op)`` leaves its code at the builder's position."""
     after = builder.append_basic_block("swept")
     missing = builder.append_basic_block("missing")
     switch = builder.switch(opcode, missing)
     builder.position_at_end(missing)
     builder.unreachable()  # Program.verify has refused every opcode that is not in the table
-    for op in TABLE:
+    for op in rows:
         block = builder.append_basic_block(op.name)
         switch.add_case(integer(op.code), block)
         builder.position_at_end(block)

@@ -14,10 +14,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastgraph.engine import single, tiles
-from fastgraph.engine.lowering import TRASH
+from fastgraph.engine.streams import TRASH
 from fastgraph.engine.moves import SUMS, add_column, add_slot, fill_column, load_column, store_column
 from fastgraph.jit import compiled, native
-from fastgraph.ops.arrays import ARITY
+from fastgraph.ops.arrays import ARITY, FORWARD_ARITY
 from fastgraph.ops.row import MASKED
 from fastgraph.program import RUN
 
@@ -276,7 +276,7 @@ def of_tiles(is_single):
             opcode, flags, count = np.intp(run.opcode), np.intp(run.flags), np.intp(run.count)
             immediate = np.intp(run.immediate)
             tiles.forward_run(is_single, opcode, flags, immediate, count, operands, tile, values)
-            operands += 4 * count * (ARITY[opcode] + 1)
+            operands += 4 * count * (FORWARD_ARITY[opcode] + 1)
 
     @native("void(intp, intp, intp, intp, intp, intp)")
     def reverse(runs_address, n_runs, operands, tile, values, adjoints):

@@ -21,6 +21,8 @@ from numba.extending import intrinsic
 
 from fastgraph.engine.emit import I64, Arm, emit_switch, integer, is_expensive, pointers
 from fastgraph.engine.lanes import F32, F64, Lanes
+from fastgraph.ops import TABLE
+from fastgraph.ops.fused import FUSED
 from fastgraph.ops.row import active_flag
 
 VECTOR = 64  # bytes
@@ -104,7 +106,7 @@ def _reverse_arm(arm):
     arm.ascend(arm.count, operation)
 
 
-def _codegen(emit_arm, element):
+def _codegen(emit_arm, element, rows):
     """Code of a run: ``(single, opcode, flags, immediate, count, operands, tile, values[, adjoints])``."""
 
     def codegen(context, builder, signature, args):
@@ -114,7 +116,7 @@ def _codegen(emit_arm, element):
         run = {"flags": flags, "immediate": immediate, "count": count, "operands": operands, "tile": tile}
         run |= {"values": buffers[0], "adjoints": buffers[-1], "element": element}
         run["width"] = VECTOR // (8 if element is F64 else 4)
-        emit_switch(builder, opcode, lambda op: emit_arm(_TileArm(builder, op, **run)))
+        emit_switch(builder, opcode, lambda op: emit_arm(_TileArm(builder, op, **run)), rows)
         return context.get_dummy_value()
 
     return codegen
@@ -126,11 +128,11 @@ def _codegen(emit_arm, element):
 def forward_run(typingctx, single, opcode, flags, immediate, count, operands, tile, values):
     """Compute the results of one run."""
     signature = types.void(single, *[types.intp] * 7)
-    return signature, _codegen(_forward_arm, F32 if single.literal_value else F64)
+    return signature, _codegen(_forward_arm, F32 if single.literal_value else F64, (*TABLE, *FUSED))
 
 
 @intrinsic(prefer_literal=True)
 def reverse_run(typingctx, single, opcode, flags, immediate, count, operands, tile, values, adjoints):
     """Hand what the operations of one run, in order, add to the adjoints of their operands."""
     signature = types.void(single, *[types.intp] * 8)
-    return signature, _codegen(_reverse_arm, F32 if single.literal_value else F64)
+    return signature, _codegen(_reverse_arm, F32 if single.literal_value else F64, TABLE)

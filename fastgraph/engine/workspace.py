@@ -10,7 +10,7 @@ import threading
 import numpy as np
 
 from fastgraph.engine import kernels
-from fastgraph.engine.lowering import TRASH
+from fastgraph.engine.streams import TRASH
 from fastgraph.engine.moves import KIND, SUMS
 from fastgraph.engine.tiles import KEEP, VECTOR
 from fastgraph.program import RUN
