@@ -152,13 +152,23 @@ def fuse(rows, first, needed, varies, read, pairs):
             gone[inner] = True
             kept -= 1
             break
+    # Operations of a run do not depend on each other: those of one code are put together, so that runs stay long.
     result = np.empty((kept, N_COLUMNS), np.int64)
-    at = 0
-    for i in range(n):
-        if not gone[i]:
-            for c in range(N_COLUMNS):
-                result[at, c] = forward[i, c]
-            at += 1
+    at = start = 0
+    while start < n:
+        stop = start
+        while stop < n and rows[stop, RUN] == rows[start, RUN]:
+            stop += 1
+        for i in range(start, stop):
+            if not gone[i]:
+                code = forward[i, CODE]
+                for j in range(i, stop):
+                    if not gone[j] and forward[j, CODE] == code:
+                        gone[j] = True
+                        for c in range(N_COLUMNS):
+                            result[at, c] = forward[j, c]
+                        at += 1
+        start = stop
     return result
 
 
