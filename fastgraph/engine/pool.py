@@ -70,7 +70,3 @@ def _forget_pool():
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_pool)
-
-
-def threads_or_default(threads):
-    return available_threads() if threads is None else check_threads(threads)

@@ -55,7 +55,7 @@ class Sweeper:
 
         ``gradient`` has address 0 for the leaves whose gradients are not wanted, ``seeds`` for cotangents of 1.
         """
-        threads = pool.threads_or_default(threads)
+        threads = pool.get_num_threads() if threads is None else pool.check_threads(threads)
         with reporter(progress, n_sets) as report:
             if n_sets == 0:
                 report(0)
@@ -96,7 +96,7 @@ class Sweeper:
         The sums are added in the order of a fixed tree, which depends on the program and ``n_sets`` only: 8 running
         sums in each block of sets, added pairwise, then the blocks pairwise.
         """
-        threads = pool.threads_or_default(threads)
+        threads = pool.get_num_threads() if threads is None else pool.check_threads(threads)
         if self._too_large:
             raise ProgramError(
                 f"reduce needs tiles of 128 bytes a slot, but {self.program.n_slots} slots are too many: at most "
