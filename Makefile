@@ -20,8 +20,11 @@ report:  ## the table of docs/benchmarks.md, five minutes on a quiet machine
 accuracy:  ## the measured error of every op, in ulps; fails if one breaks its bound
 	$(PYTHON) -m fastgraph.ops
 
-long soak:  ## the soak and exhaustive tests, after the usual ones
-	$(PYTHON) -m pytest -q -m "long or not long"
+long:  ## the exhaustive tests, after the usual ones
+	$(PYTHON) -m pytest -q -m "not soak"
+
+soak:  ## many threads, functions and layouts at once, for FASTGRAPH_SOAK_SECONDS (120)
+	$(PYTHON) -m pytest -q -m soak -s tests/test_soak.py
 
 ci:  ## what a submission must pass
 	bash .ci/run

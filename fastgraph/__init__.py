@@ -15,6 +15,7 @@ The pipeline, in import order: ``ops`` (one row an op) â†’ ``graph``, ``expr`` â
 
 from fastgraph import functions as _functions
 from fastgraph.compiler import Graph
+from fastgraph.engine.pool import get_num_threads, set_num_threads
 from fastgraph.errors import (
     ArgumentError,
     DataError,
@@ -49,5 +50,7 @@ __all__ = [
     "Program",
     "ProgramError",
     "ShapeError",
+    "get_num_threads",
+    "set_num_threads",
     *_NAMES,
 ]

@@ -1,102 +1,157 @@
-"""Function across processes and signals: after fork, on Ctrl-C, with other numbers of threads. In subprocesses."""
+"""Function across processes: forked, spawned, and while the interpreter ends. In subprocesses."""
 
+import multiprocessing
 import os
-import signal
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-PRELUDE = """
-    import os, signal, sys, threading, time
-    import numpy as np
-    import fastgraph as fg
-    graph = fg.Graph()
-    x, y = graph.inputs("x", "y")
-    z = x
-    for k in range(200):
-        z = z * 0.5 + y
-    graph.output(z)
-    f = graph.compile()
-    def right(n=2000):
-        t = np.arange(float(n))
-        got, gradient = f.value_and_grad(t, 1.0)
-        return bool((got == [f(v, 1.0) for v in t.tolist()]).all() and np.isfinite(gradient.y).all())
-"""
+from tests.subprocesses import run
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+# Python 3.12 on: fork of a process with threads
+QUIET = "import warnings; warnings.simplefilter('ignore', DeprecationWarning)"
 
 
-def run(body, **environment):
-    code = textwrap.dedent(PRELUDE) + textwrap.dedent(body)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.split()
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+@needs_fork
 def test_after_fork():
     """The pool of threads has been used before the fork, as have the workspaces; both processes go on."""
-    out = run("""
-        import warnings
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on: fork of a process with threads
+    out = run(f"""
+        {QUIET}
+        fg.set_num_threads(3)
         t = np.arange(300_000.0)
         expected = f(t, 1.0, threads=2)
         child = os.fork()
         if child == 0:
-            ok = right() and (f(t, 1.0, threads=2) == expected).all()
+            ok = fg.get_num_threads() == 3 and right() and same_bits(f(t, 1.0, threads=2), expected)
             os._exit(0 if ok else 1)
-        mine = right() and (f(t, 1.0, threads=2) == expected).all()
+        mine = right() and same_bits(f(t, 1.0, threads=2), expected)
         _, status = os.waitpid(child, 0)
-        print(bool(mine), os.waitstatus_to_exitcode(status))
+        print(mine, os.waitstatus_to_exitcode(status))
     """)
     assert out == ["True", "0"]
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGINT") or os.name != "posix", reason="signals of POSIX")
-@pytest.mark.parametrize("threads", [1, 2])
-def test_ctrl_c_during_a_long_batch(threads):
-    """It interrupts within a second, many times sooner than the batch ends, and leaves the function usable."""
+@needs_fork
+def test_fork_while_other_threads_sweep():
+    """A child has neither the threads nor the workspaces that were at work in its parent."""
     out = run(f"""
-        f(np.ones(300_000), 1.0, threads={threads})
-        t = np.ones(20_000_000)
-        started = time.perf_counter()
-        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-        try:
-            while True:
-                f.value_and_grad(t, 1.0, threads={threads})
-        except KeyboardInterrupt:
-            print(time.perf_counter() - started < 1.5)
-        print(right(), bool((f(t[:100_000], 1.0) == f(1.0, 1.0)).all()))
+        {QUIET}
+        t = np.arange(200_000.0)
+        expected = f(t, 1.0)
+        f(t[:50], 1.0)
+        begun, end, results = threading.Semaphore(0), threading.Event(), []
+        def sweep():
+            while not end.is_set():
+                begun.release()
+                results.append(same_bits(f(t, 1.0, threads=2), expected))
+        sweepers = [threading.Thread(target=sweep) for _ in range(2)]
+        for sweeper in sweepers:
+            sweeper.start()
+        statuses = []
+        for k in range(8):
+            begun.acquire()
+            child = os.fork()
+            if child == 0:
+                ok = right() and same_bits(f(t, 1.0, threads=2), expected)
+                os._exit(0 if ok else 1)
+            statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        end.set()
+        for sweeper in sweepers:
+            sweeper.join()
+        print(statuses == [0] * 8, len(results) >= 4 and all(results), right())
     """)
     assert out == ["True", "True", "True"]
 
 
-@pytest.mark.parametrize("setting", ["1", "3"])
-def test_number_of_threads_by_environment(setting):
-    out = run(
-        """
-        from fastgraph.engine import pool
-        print(pool.available_threads(), right())
-        """,
-        FASTGRAPH_NUM_THREADS=setting,
-    )
-    assert out == [setting, "True"]
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_multiprocessing(method):
+    """A Function that has been used goes to the processes of a pool, pickled; with fork, inherited as well."""
+    out = run(f"""
+        {QUIET}
+        import multiprocessing
+        context = multiprocessing.get_context({method!r})
+        t = np.arange(100_000.0)
+        expected, gradient = f.value_and_grad(t, 1.0, threads=2)
+        with context.Pool(2) as processes:
+            calls = [processes.apply_async(f, (t, 1.0), {{"threads": 2}}) for _ in range(3)]
+            calls += [processes.apply_async(f.value_and_grad, (t, 1.0), {{"threads": 2}})]
+            *values, (value, slopes) = [call.get(60) for call in calls]
+        print(all(same_bits(v, expected) for v in [*values, value]), same_bits(slopes.y, gradient.y))
+        print(type(slopes) is type(gradient), right(threads=2))
+        if {method!r} == "fork":
+            child = context.Process(target=lambda: sys.exit(0 if right(threads=2) else 1))
+            child.start()
+            child.join(60)
+            print(child.exitcode)
+    """)
+    assert out == ["True", "True", "True", "True"] + ["0"] * (method == "fork")
 
 
-@pytest.mark.parametrize("setting", ["0", "-1", "two", "1.5"])
-def test_a_wrong_number_of_threads_by_environment(monkeypatch, setting):
-    import fastgraph as fg
-    from fastgraph.engine import pool
+def test_a_function_is_used_first_in_a_child():
+    out = run(f"""
+        {QUIET}
+        import multiprocessing
+        if hasattr(os, "fork"):
+            child = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(0 if right() else 1))
+            child.start()
+            child.join(60)
+            print(child.exitcode)
+        else:
+            print(0)
+        print(right())
+    """)
+    assert out == ["0", "True"]
 
-    monkeypatch.setenv("FASTGRAPH_NUM_THREADS", setting)
-    with pytest.raises(fg.ArgumentError, match="FASTGRAPH_NUM_THREADS"):
-        pool.available_threads()
+
+# -- the end of the interpreter -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("used_before", [True, False])
+def test_calls_at_exit(used_before):
+    """Callbacks of atexit may call, with helpers that are there or that cannot be started any more."""
+    out = run(f"""
+        import atexit
+        t = np.arange(300_000.0)
+        expected = f(t, 1.0, threads=1)
+        if {used_before}:
+            f(t, 1.0, threads=2)
+        atexit.register(lambda: print(same_bits(f(t, 1.0, threads=2), expected)))
+    """)
+    assert out == ["True"]
+
+
+def test_calls_of_other_threads_end_before_the_interpreter_does():
+    out = run("""
+        t = np.arange(300_000.0)
+        expected = f(t, 1.0, threads=1)
+        begun = threading.Event()
+        def call():
+            begun.set()
+            for _ in range(5):
+                y = f(t, 1.0, threads=2)
+            print(same_bits(y, expected))
+        threading.Thread(target=call).start()
+        begun.wait()
+    """)
+    assert out == ["True"]
+
+
+def test_calls_of_daemon_threads_do_not_hold_up_the_end():
+    """Nor those of a destructor that runs while modules are torn down."""
+    out = run("""
+        t = np.arange(3_000_000.0)
+        expected = f(t[:300_000], 1.0, threads=1)
+        begun = threading.Semaphore(0)
+        def call():
+            while True:
+                begun.release()
+                f(t, 1.0, threads=2)
+        for _ in range(2):
+            threading.Thread(target=call, daemon=True).start()
+            begun.acquire()
+        class Late:
+            def __del__(self, f=f, t=t[:300_000], expected=expected, same=same_bits, write=os.write):
+                write(1, b"late True" if same(f(t, 1.0, threads=2), expected) else b"late False")
+        sys.late = Late()
+    """)
+    assert out in ([], ["late", "True"])
