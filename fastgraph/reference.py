@@ -95,9 +95,9 @@ class NumPyMachine:
             function = vecmath.FUNCTIONS[name]
         except KeyError:
             raise AttributeError(f"the machine interface has no {name!r}") from None
-        if self._single and not function.inline:
-            return lambda *args: self.widened(name, *args)
-        return lambda *args: function(self, *args)
+        if not self._single or function.inline:
+            return lambda *args: function(self, *args)
+        return lambda *args: vecmath.variant(name)(self, *(self.floats(arg) for arg in args))
 
 
 def single_fma(x, y, z):

@@ -225,7 +225,7 @@ class Lanes:
                 callee.attributes.add(attribute)
             inner = Lanes(ir.IRBuilder(callee.append_basic_block("entry")), self.width, self.element)
             lanes = [Floats(inner, arg) for arg in callee.args]
-            result = function(inner, *lanes) if self.element is F64 else inner.widened(name, *lanes)
+            result = (function if self.element is F64 else vecmath.variant(name))(inner, *lanes)
             inner.builder.ret(inner.floats(result).v)
         return Floats(self, self.builder.call(callee, [arg.v for arg in args]))
 
