@@ -69,6 +69,34 @@ def test_within_an_ulp_over_all_numbers(name, compiled):
     assert worst < 1.0, at
 
 
+def pow_arguments(rng, count):
+    """A third ordinary, a third of any size whose power is mostly normal, a third with x near 1 and any y."""
+    x = [
+        rng.uniform(0.0, 30.0, count),
+        np.exp2(rng.uniform(-149.0, 128.0, count)),
+        1.0 + rng.normal(size=count) / 4096.0,
+    ]
+    y = [rng.normal(scale=9.0, size=count), rng.uniform(-130.0, 130.0, count) / np.log2(x[1])]
+    y += [rng.uniform(-90.0, 90.0, count) / np.log(x[2])]
+    return np.concatenate(x).astype(np.float32), np.concatenate(y).astype(np.float32)
+
+
+def worst_power(seed, compiled):
+    x, y = pow_arguments(np.random.default_rng(seed), 1 << 20)
+    return errors(
+        compiled[16]["pow"](x, y), compiled["double"]["pow"](x.astype(np.float64), y.astype(np.float64))
+    ).max()
+
+
+def test_pow_within_an_ulp_over_ten_million_pairs(compiled):
+    assert max(worst_power(seed, compiled) for seed in range(4)) < 0.55
+
+
+@pytest.mark.long
+def test_pow_within_an_ulp_over_a_billion_pairs(compiled):
+    assert max(worst_power(seed, compiled) for seed in range(4, 350)) < 0.55
+
+
 @pytest.mark.parametrize("name", SINGLE)
 def test_one_set_of_bits(name, compiled):
     """On any 32 bits at all, every width and the NumPy machine agree; 96 at a time, so that few lanes are rare."""

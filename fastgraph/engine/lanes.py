@@ -229,13 +229,14 @@ class Lanes:
             inner.builder.ret(inner.floats(result).v)
         return Floats(self, self.builder.call(callee, [arg.v for arg in args]))
 
-    def widened(self, name, *args):
-        """The elementary function ``name`` on lanes of binary32, computed in binary64 and rounded."""
+    def widened(self, function, *args):
+        """``function(m, *lanes)``, or the elementary function of that name, in binary64, rounded to binary32."""
         # As many lanes of binary64 are several registers, whose chains of operations overlap: twice as fast as calling
         # the function for half the lanes and then for the other half.
         wide = Lanes(self.builder, self.width)
         lanes = (Floats(wide, self.builder.fpext(arg.v, wide.type_of(Floats))) for arg in args)
-        return Floats(self, self.builder.fptrunc(getattr(wide, name)(*lanes).v, self.type_of(Floats)))
+        result = getattr(wide, function)(*lanes) if isinstance(function, str) else function(wide, *lanes)
+        return Floats(self, self.builder.fptrunc(result.v, self.type_of(Floats)))
 
 
 def _signed(value, bits):

@@ -24,7 +24,8 @@ on masks                              ``& | ^ ~``
 ====================================  ============================================================================
 
 A machine of binary32 runs these functions in binary64 and rounds (``m.widened(name, x)``), unless they are inline or
-``single`` has a variant for it, which may use the same operations: floats are then binary32, integers 32 bits wide.
+there is a variant. Those of ``single`` use the same operations on binary32 and integers of 32 bits; those of
+``single_wide`` run in binary64 as well.
 
 A plain Python call of a helper (``_reduce(m, x)``) inlines it. Python numbers mix with lanes as constants; at
 least one operand of every operation must be lanes. Python's ``if`` sees no lane: use ``where`` and ``rare``.
@@ -38,6 +39,7 @@ from fastgraph.vecmath import (
     powers,
     rounding,
     single,
+    single_wide,
     special,
     trigonometric,
 )
@@ -55,6 +57,7 @@ __all__ = [
     "powers",
     "rounding",
     "single",
+    "single_wide",
     "special",
     "trigonometric",
 ]

@@ -1,7 +1,8 @@
-"""Variants for lanes of binary32, where computing in binary64 and rounding takes over 1.5 times as long.
+"""Variants that compute in binary32, where the functions in binary64 and rounded take over 1.5 times as long.
 
-What is not here, and what the variants leave to ``m.widened``, lanes of binary32 compute as binary64 does. Constants
-are binary32 numbers. Each polynomial was fitted one coefficient after the other, the earlier ones already rounded.
+In, out: lanes of binary32. Arguments whose result is not normal, or hard to get, go to the function (``m.widened``)
+through ``m.rare``. Constants are binary32 numbers; each polynomial was fitted one coefficient after the other, the
+earlier ones already rounded.
 """
 
 import math
