@@ -19,6 +19,7 @@ report:  ## the table of docs/benchmarks.md, five minutes on a quiet machine
 
 accuracy:  ## the measured error of every op, in ulps; fails if one breaks its bound
 	$(PYTHON) -m fastgraph.ops
+	$(PYTHON) -m fastgraph.ops --dtype float32
 
 long:  ## the exhaustive tests, after the usual ones
 	$(PYTHON) -m pytest -q -m "not soak"

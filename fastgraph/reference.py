@@ -85,9 +85,11 @@ class NumPyMachine:
             state = body(*state)
         return tuple(state)
 
-    def widened(self, name, *args):
-        """The elementary function ``name`` on lanes of binary32, computed in binary64 and rounded."""
-        result = getattr(NumPyMachine(), name)(*(self.floats(arg).astype(np.float64) for arg in args))
+    def widened(self, function, *args):
+        """``function(m, *lanes)``, or the elementary function of that name, in binary64, rounded to binary32."""
+        wide = NumPyMachine()
+        lanes = (self.floats(arg).astype(np.float64) for arg in args)
+        result = getattr(wide, function)(*lanes) if isinstance(function, str) else function(wide, *lanes)
         return np.asarray(result).astype(np.float32)
 
     def __getattr__(self, name):
@@ -95,9 +97,9 @@ class NumPyMachine:
             function = vecmath.FUNCTIONS[name]
         except KeyError:
             raise AttributeError(f"the machine interface has no {name!r}") from None
-        if self._single and not function.inline:
-            return lambda *args: self.widened(name, *args)
-        return lambda *args: function(self, *args)
+        if not self._single or function.inline:
+            return lambda *args: function(self, *args)
+        return lambda *args: vecmath.variant(name)(self, *(self.floats(arg) for arg in args))
 
 
 def single_fma(x, y, z):

@@ -12,7 +12,6 @@ import numpy as np
 from fastgraph.ops.real import INF, NAN, Real, mpmath
 
 _mp = mpmath.mp
-OVERFLOW = _mp.ldexp(1, 1024)
 
 
 def _mills(x):
@@ -281,24 +280,24 @@ def exact_value(op, args, n=None, precision=160):
     raise ArithmeticError(f"{op.name}{tuple(map(float, args))}: no agreement up to {precision << doubling} bits")
 
 
-def exact_partials(op, args, n=None):
+def exact_partials(op, args, n=None, dtype=np.float64):
     """The true partial derivatives of the value of ``op``: a tuple with a :class:`Real` or None an operand.
 
     Each is a central difference of the value, with so small a step at so high a precision that at least 60 bits
     are right (or all of its error is below 2**-1130). None says that the value is not differentiable there, or an
-    argument or the value not finite: what a rule has to give at such points is a convention, see the numerical
-    contract.
+    argument or the value not finite in ``dtype``: what a rule has to give at such points is a convention, see the
+    numerical contract.
     """
     operands = [Real(arg) for arg in args]
     if not all(x.isfinite for x in operands):
         return (None,) * len(operands)
-    return tuple(_difference(op, operands, k, n) for k in range(len(operands)))
+    return tuple(_difference(op, operands, k, n, overflow(dtype)) for k in range(len(operands)))
 
 
 _STEP_BITS = 100
 
 
-def _difference(op, operands, k, n):
+def _difference(op, operands, k, n, limit):
     # The step is small against every scale of the problem: for several operands also against their quotients.
     scales = [0] + [_mp.mag(x.value) for x in operands if x.value != 0]
     ratio = min(scales) if len(operands) == 1 else 2 * (min(scales) - max(scales))
@@ -306,7 +305,7 @@ def _difference(op, operands, k, n):
     precision = 300 - step_bits + max(scales)
     for _ in range(4):
         with mpmath.workprec(precision):
-            estimates, error = _divided_differences(op, operands, k, n, step_bits)
+            estimates, error = _divided_differences(op, operands, k, n, step_bits, limit)
             if estimates is None:
                 return None
             derivative = estimates[-1]
@@ -320,7 +319,7 @@ def _difference(op, operands, k, n):
     raise ArithmeticError(f"{op.name}{tuple(map(float, operands))}: operand {k}: no derivative at {precision} bits")
 
 
-def _divided_differences(op, operands, k, n, step_bits):
+def _divided_differences(op, operands, k, n, step_bits, limit):
     """One-sided quotients (right, left) and central ones at two steps, and a bound of their rounding error."""
     oracle = Oracle()
 
@@ -333,7 +332,7 @@ def _divided_differences(op, operands, k, n, step_bits):
     values = []
     for delta in (0, step, -step, fine, -fine):
         values.append(value(delta))
-        if not abs(values[-1].value) < OVERFLOW:
+        if not abs(values[-1].value) < limit:
             return None, None
     at, right, left, near_right, near_left = (v.value for v in values)
     estimates = (
@@ -343,6 +342,11 @@ def _divided_differences(op, operands, k, n, step_bits):
         (near_right - near_left) / (2 * fine),
     )
     return estimates, _mp.ldexp(max(abs(v) for v in (at, right, left)) * _mp.eps, 10 - step_bits)
+
+
+def overflow(dtype=np.float64):
+    """The power of two after the largest number of ``dtype``."""
+    return _mp.ldexp(1, int(np.finfo(dtype).maxexp))
 
 
 def spacing(exact, dtype=np.float64):
@@ -360,7 +364,7 @@ def ulps(got, exact, unit_of=0, dtype=np.float64):
     """The error of the float ``got`` in units in the last place of ``exact``, a :class:`Real` or any number.
 
     The unit is :func:`spacing` at ``exact``, or at ``unit_of`` where that is larger. An infinite ``got`` counts as
-    the power of two after the largest number of ``dtype``, but has error 0 if ``exact`` rounds to it. NaN has error 0
+    :func:`overflow`, but has error 0 if ``exact`` rounds to it. NaN has error 0
     from NaN and inf from everything else. The sign of zero is not seen.
     """
     exact = Real(exact).value
@@ -369,8 +373,8 @@ def ulps(got, exact, unit_of=0, dtype=np.float64):
         return 0.0 if exact == got or (exact != exact and got != got) else INF
     with mpmath.workprec(2300):
         if math.isinf(got):
-            overflow = _mp.ldexp(1, int(np.finfo(dtype).maxexp))
-            if abs(exact) >= overflow - spacing(overflow, dtype) / 2 and (exact > 0) == (got > 0):
+            limit = overflow(dtype)
+            if abs(exact) >= limit - spacing(limit, dtype) / 2 and (exact > 0) == (got > 0):
                 return 0.0
-            got = _mp.sign(got) * overflow
+            got = _mp.sign(got) * limit
         return float(abs(got - exact) / spacing(max(abs(exact), unit_of), dtype))
