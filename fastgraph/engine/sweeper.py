@@ -58,7 +58,6 @@ class Sweeper:
         threads = pool.get_num_threads() if threads is None else pool.check_threads(threads)
         with reporter(progress, n_sets) as report:
             if n_sets == 0:
-                report(0)
                 return
             weight = self._weight * (3 if gradient is not None else 1)
             if self.one_by_one(n_sets):
@@ -97,11 +96,6 @@ class Sweeper:
         sums in each block of sets, added pairwise, then the blocks pairwise.
         """
         threads = pool.get_num_threads() if threads is None else pool.check_threads(threads)
-        if self._too_large:
-            raise ProgramError(
-                f"reduce needs tiles of 128 bytes a slot, but {self.program.n_slots} slots are too many: at most "
-                f"{MAX_OFFSET // TILES[-1]}; sum the results of a call without reduce"
-            )
         block = self._block(n_sets)
         tiling = self._tiling(min(max(1, n_sets), block), leaves.strides != 0, wanted, True)
         tree = _Tree()
@@ -115,9 +109,7 @@ class Sweeper:
             tree.add(start // block, workspace.sums_of(start, stop))
 
         with reporter(progress, n_sets) as report:
-            if n_sets == 0:
-                report(0)
-            else:
+            if n_sets:
                 n_blocks = -(-n_sets // block)
                 threads = min(threads, n_blocks)
                 _share(n_sets, block, threads, begin, sweep, lambda workspace: _give(tiling, workspace), report)
@@ -149,6 +141,12 @@ class Sweeper:
                 self._tilings.pop(next(iter(self._tilings), None), None)
             tilings = self._tilings.setdefault(plan_key, {None: lower(self.program, varying, wanted, summed)})
         plan = tilings[None]
+        slots = max(plan.n_values, plan.n_adjoints)
+        if slots * TILES[-1] > MAX_OFFSET:
+            raise ProgramError(
+                f"a tile would need {slots} slots of {TILES[-1]} bytes, but at most {MAX_OFFSET // TILES[-1]} can be "
+                "addressed: in float64, without reduce, such a program is swept set by set"
+            )
         tile = _tile(n_sets * self.program.dtype.itemsize, plan)
         if tile not in tilings:
             tilings.setdefault(tile, Tiling(plan, self.program, tile))
@@ -178,17 +176,15 @@ def _give(tiling, workspace):
 
 
 def _share(n_sets, chunk, threads, begin, sweep, give, report):
-    """``sweep`` all chunks, each with the workspace of its thread; ``report`` from this thread how many sets are done."""
+    """``sweep`` all chunks, each with the workspace of its thread; ``report`` how many sets are done."""
     if chunk >= n_sets:
         workspace = begin()
         sweep(workspace, 0, n_sets)
         give(workspace)
-        report(n_sets)
         return
     starts = iter(range(0, n_sets, chunk))
     turn = threading.Lock()
     done = 0
-    caller = threading.get_ident()
 
     def work(stop):
         nonlocal done
@@ -204,13 +200,11 @@ def _share(n_sets, chunk, threads, begin, sweep, give, report):
             sweep(workspace, start, end)
             with turn:
                 done += end - start
-            if threading.get_ident() == caller and done < n_sets:
-                report(done)
+            report(done)
         if workspace is not None:
             give(workspace)
 
     pool.share(work, threads)
-    report(n_sets)
 
 
 class _Tree:
