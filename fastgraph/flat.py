@@ -12,7 +12,7 @@ from fastgraph.arguments import is_sum
 from fastgraph.engine.pool import check_threads
 from fastgraph.engine.workspace import Table
 from fastgraph.errors import ArgumentError, ShapeError
-from fastgraph.layout import Results, addresses_of, batch_array, common_batch, scalar
+from fastgraph.layout import Results, addresses_of, batch_array, common_batch
 
 
 class Flat:
@@ -265,7 +265,8 @@ class _Call:
             if isinstance(out, tuple | list) and len(out) == len(wanted):
                 out = [_variables_last(array) if f else array for array, f in zip(out, first, strict=True)]
             return Results(shapes, dtype, n_axes, out, names, self.function.label, self.inputs)
-        place = Results([shape + self.batch if f else self.batch + shape for (_, shape), f in zip(wanted, first, strict=True)], dtype, n_axes)  # fmt: skip
+        made = [shape + self.batch if f else self.batch + shape for (_, shape), f in zip(wanted, first, strict=True)]
+        place = Results(made, dtype, n_axes)
         place.targets = [_variables_last(array) if f else array for array, f in zip(place.given, first, strict=True)]
         return place
 

@@ -125,7 +125,7 @@ class Results:
         for k, (array, shape, name) in enumerate(zip(given, shapes, names, strict=True)):
             _check_out(array, shape, dtype, name, label)
             others = [*inputs, *given[:k], *given[k + 1 :]]
-            if batch_stride(array, n_axes) is None or any(np.may_share_memory(array, other) for other in others):
+            if batch_stride(array, n_axes) is None or any(_overlap(array, other) for other in others):
                 self.targets.append(np.empty(shape, dtype))
                 self._copies.append((array, self.targets[-1]))
             else:
@@ -141,6 +141,16 @@ class Results:
 def scalar(array):
     """A 0-d array as the NumPy scalar it holds."""
     return array[()] if array.shape == () else array
+
+
+def _overlap(a, b):
+    """Whether two arrays share a byte; True where that is hard to tell."""
+    if not np.may_share_memory(a, b):
+        return False
+    try:
+        return np.shares_memory(a, b, max_work=10_000)  # columns of one table do not: a copy would be as large as they
+    except np.exceptions.TooHardError:
+        return True
 
 
 def _check_out(array, shape, dtype, name, label):

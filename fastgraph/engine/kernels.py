@@ -14,8 +14,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastgraph.engine import single, tiles
-from fastgraph.engine.streams import TRASH
 from fastgraph.engine.moves import SUMS, add_column, add_slot, fill_column, load_column, store_column
+from fastgraph.engine.streams import TRASH
 from fastgraph.jit import compiled, native
 from fastgraph.ops.arrays import ARITY, FORWARD_ARITY
 from fastgraph.ops.row import MASKED
@@ -74,9 +74,21 @@ TILES = _record(
     "lanes",  # input sets in a tile
     "values",
     "adjoints",
-    *(f"{stream}_{what}" for stream in ("prologue", "body", "reverse", "epilogue") for what in ("runs", "n", "operands")),
-    *(f"{moved}_{what}" for moved in ("uniform", "varying", "output", "seed", "gradient") for what in ("n", "indices", "offsets")),
-    *(f"{table}_{what}" for table in ("leaf", "output", "seed", "gradient") for what in ("addresses", "strides", "kinds")),
+    *(
+        f"{stream}_{what}"
+        for stream in ("prologue", "body", "reverse", "epilogue")
+        for what in ("runs", "n", "operands")
+    ),
+    *(
+        f"{moved}_{what}"
+        for moved in ("uniform", "varying", "output", "seed", "gradient")
+        for what in ("n", "indices", "offsets")
+    ),
+    *(
+        f"{table}_{what}"
+        for table in ("leaf", "output", "seed", "gradient")
+        for what in ("addresses", "strides", "kinds")
+    ),
     "seeded",  # 0: every cotangent is 1
     "n_totals",
     "total_offsets",

@@ -212,7 +212,9 @@ def _add_slot(arm, element, source, target, lanes):
 def _splat(b, value, n):
     kind = ir.VectorType(value.type, n)
     first = b.insert_element(ir.Constant(kind, ir.Undefined), value, integer(0))
-    return b.shuffle_vector(first, ir.Constant(kind, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), n), [0] * n))
+    return b.shuffle_vector(
+        first, ir.Constant(kind, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), n), [0] * n)
+    )
 
 
 # The first argument says whether the tile is one of float32.

@@ -19,7 +19,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from fastgraph.engine.emit import I64, Arm, emit_switch, integer, is_expensive, pointers
+from fastgraph.engine.emit import Arm, emit_switch, integer, is_expensive, pointers
 from fastgraph.engine.lanes import F32, F64, Lanes
 from fastgraph.ops import TABLE
 from fastgraph.ops.fused import FUSED
@@ -85,9 +85,7 @@ def _reverse_arm(arm):
             shares = []
             for at in offsets:
                 operands = [arm.load(m, arm.place(x, at)) for x in xs]
-                shares.append(
-                    arm.shares(m, arm.load(m, arm.place(w, at)), arm.load(m, arm.place(r, at)), operands)
-                )
+                shares.append(arm.shares(m, arm.load(m, arm.place(w, at)), arm.load(m, arm.place(r, at)), operands))
             for k in range(n):
                 if shares[0][k] is not None:
                     arm.when(arm.flag(active_flag(k)), lambda k=k: add(k, [s[k] for s in shares], offsets))

@@ -10,8 +10,8 @@ import threading
 import numpy as np
 
 from fastgraph.engine import kernels
-from fastgraph.engine.streams import TRASH
 from fastgraph.engine.moves import KIND, SUMS
+from fastgraph.engine.streams import TRASH
 from fastgraph.engine.tiles import KEEP, VECTOR
 from fastgraph.program import RUN
 

@@ -41,6 +41,4 @@ class Pair:
 # Operand 1 of a commutative op needs no row of its own: the sum or product is the same.
 _PAIRS = [(inner, outer, 0) for outer in ("add", "sub", "mul") for inner in ("add", "sub", "mul")]
 _PAIRS += [(inner, "sub", 1) for inner in ("add", "sub", "mul")]
-FUSED = tuple(
-    Pair(OPS[inner], OPS[outer], side, len(TABLE) + k) for k, (inner, outer, side) in enumerate(_PAIRS)
-)
+FUSED = tuple(Pair(OPS[inner], OPS[outer], side, len(TABLE) + k) for k, (inner, outer, side) in enumerate(_PAIRS))
