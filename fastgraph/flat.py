@@ -48,7 +48,8 @@ class Flat:
         self._shape = () if function.is_scalar else (self.m,)
 
     @cached_property
-    def _leaf_is_input(self):
+    def leaf_is_input(self):
+        """Per scalar of all arguments, whether it belongs to an input."""
         sizes = [a.size for a in self._function.arguments]
         return np.repeat([a.differentiable for a in self._function.arguments], sizes)
 
@@ -79,10 +80,10 @@ class Flat:
             return y[: self.m] if self._shape else y[0]
         call = _Call(self, x, axis, parameters)
         if is_sum(reduce, out, self._function.label):
-            totals, _ = call.sum(False, None, threads, progress)
+            totals, _ = call.sum(False, threads, progress)
             return totals if self._shape else totals[0]
         place = call.place([("y", self._shape)], None if out is None else [out])
-        call.sweep(place, False, None, threads, progress)
+        call.sweep(place, False, threads, progress)
         (result,) = place.finish()
         return result if out is None else out
 
@@ -147,10 +148,10 @@ class Flat:
     def _derive(self, x, axis, parameters, cotangents, out, threads, reduce, progress):
         call = _Call(self, x, axis, parameters, cotangents)
         if is_sum(reduce, out, self._function.label):
-            totals, gradient = call.sum(True, call.seeds, threads, progress)
+            totals, gradient = call.sum(True, threads, progress)
             return totals if self._shape else totals[0], gradient
         place = call.place([("y", self._shape), ("the gradient", (self.n,))], out)
-        call.sweep(place, True, call.seeds, threads, progress)
+        call.sweep(place, True, threads, progress)
         results = place.finish()
         return tuple(results if out is None else out)
 
@@ -179,10 +180,10 @@ class Flat:
         """One table for all leaves, from that of the inputs and that of the parameters (None: not wanted)."""
         if not self._parameters:
             return inputs
-        columns = np.zeros((3, len(self._leaf_is_input)), np.int64)
-        columns[:, self._leaf_is_input] = inputs.columns
+        columns = np.zeros((3, len(self.leaf_is_input)), np.int64)
+        columns[:, self.leaf_is_input] = inputs.columns
         if parameters is not None:
-            columns[:, ~self._leaf_is_input] = parameters.columns
+            columns[:, ~self.leaf_is_input] = parameters.columns
         return Table(columns, inputs.keep + (parameters.keep if parameters else []))
 
     def bind_parameters(self, parameters):
@@ -229,19 +230,24 @@ class _Call:
             cotangents, own = batch_array(cotangents, "cotangents", (), label)
             batches.append(own)
         self.batch = common_batch([*names, "cotangents"][: len(batches)], batches, f"{label}.flat")
-        self.inputs = [*arrays, *([] if cotangents is None else [cotangents])]
-        sets = math.prod(self.batch)
-        one_by_one = self.function.sweeper.one_by_one(sets)
-        self.sets = sets
-        self._prepare = (lambda a: np.require(a, np.float64, "A")) if one_by_one else lambda a: a
-        shapes = [(flat.n,), *(a.shape for a in flat.parameters)]
-        pairs = [(self._prepare(array), shape) for array, shape in zip(arrays, shapes, strict=True)]
-        given = addresses_of(pairs[1:], self.batch) if flat.parameters else None
-        self.leaves = flat.scatter(addresses_of(pairs[:1], self.batch), given)
-        self.seeds = None
-        if cotangents is not None:
-            shape = () if self.function.is_scalar else (flat.m,)
-            self.seeds = addresses_of([(self._prepare(cotangents), shape)], self.batch)
+        self.arrays, self.cotangents = arrays, cotangents
+        self.sets = math.prod(self.batch)
+
+    def _tables(self, one_by_one):
+        """Tables of the leaves and of the cotangents."""
+        flat, arrays, cotangents = self.flat, self.arrays, self.cotangents
+        if one_by_one:
+            arrays = [np.require(array, np.float64, "A") for array in arrays]
+            cotangents = None if cotangents is None else np.require(cotangents, np.float64, "A")
+        given = None
+        if flat.parameters:
+            given = addresses_of([(a, p.shape) for a, p in zip(arrays[1:], flat.parameters, strict=True)], self.batch)
+        leaves = flat.scatter(addresses_of([(arrays[0], (flat.n,))], self.batch), given)
+        return leaves, None if cotangents is None else addresses_of([(cotangents, self._output_shape)], self.batch)
+
+    @property
+    def _output_shape(self):
+        return () if self.function.is_scalar else (self.flat.m,)
 
     def _moved(self, x, name, n, what):
         """An array with its variables last, and its batch shape."""
@@ -264,27 +270,28 @@ class _Call:
         if out is not None:
             if isinstance(out, tuple | list) and len(out) == len(wanted):
                 out = [_variables_last(array) if f else array for array, f in zip(out, first, strict=True)]
-            return Results(shapes, dtype, n_axes, out, names, self.function.label, self.inputs)
+            inputs = [*self.arrays, *(() if self.cotangents is None else (self.cotangents,))]
+            return Results(shapes, dtype, n_axes, out, names, self.function.label, inputs)
         made = [shape + self.batch if f else self.batch + shape for (_, shape), f in zip(wanted, first, strict=True)]
         place = Results(made, dtype, n_axes)
         place.targets = [_variables_last(array) if f else array for array, f in zip(place.given, first, strict=True)]
         return place
 
-    def sweep(self, place, with_gradient, seeds, threads, progress):
-        flat, shape = self.flat, () if self.function.is_scalar else (self.flat.m,)
-        outputs = addresses_of([(place.targets[0], shape)], self.batch)
+    def sweep(self, place, with_gradient, threads, progress):
+        """Sweep every set into the results' places."""
+        flat, sweeper = self.flat, self.function.sweeper
+        leaves, seeds = self._tables(sweeper.one_by_one(self.sets, with_gradient))
+        outputs = addresses_of([(place.targets[0], self._output_shape)], self.batch)
         gradient = None
         if with_gradient:
             gradient = flat.scatter(addresses_of([(place.targets[1], (flat.n,))], self.batch), None)
-        self.function.sweeper.sweep(self.sets, self.leaves, outputs, gradient, threads, seeds, progress)
+        sweeper.sweep(self.sets, leaves, outputs, gradient, threads, seeds, progress)
 
-    def sum(self, with_gradient, seeds, threads, progress):
+    def sum(self, with_gradient, threads, progress):
         """Sums over the batch, of the outputs and of the gradient by all inputs."""
-        n = self.function.program.n_leaves
-        wanted = None
-        if with_gradient:
-            wanted = self.flat._leaf_is_input if self.flat.parameters else np.ones(n, np.bool_)
-        totals, gradient = self.function.sweeper.sum(self.sets, self.leaves, wanted, threads, seeds, progress)
+        leaves, seeds = self._tables(False)
+        wanted = self.flat.leaf_is_input if with_gradient else None
+        totals, gradient = self.function.sweeper.sum(self.sets, leaves, wanted, threads, seeds, progress)
         return totals, gradient[wanted] if with_gradient else None
 
 

@@ -302,7 +302,7 @@ class Function:
     def _sweep(self, arrays, batch, results, gradients, seeds, threads, progress):
         """Sweep ``arrays`` over ``batch`` into ``results`` and, by argument position, ``gradients``."""
         sets = math.prod(batch)
-        leaves, seeds = self._tables(arrays, batch, seeds, self.sweeper.one_by_one(sets))
+        leaves, seeds = self._tables(arrays, batch, seeds, self.sweeper.one_by_one(sets, gradients is not None))
         outputs = addresses_of([(r, o.shape) for r, o in zip(results, self.outputs, strict=True)], batch)
         wanted = None
         if gradients is not None:

@@ -17,8 +17,11 @@ from fastgraph.progress import reporter
 # a tile is, and up to 512 bytes nothing is lost where it leaves the L2 cache: larger ones cost 10 to 90 % more.
 TILES = (512, 256, 128)
 WORKSPACE_BYTES = 1 << 26
-SINGLES = 2  # up to this many sets are swept one by one: half a tile of the smallest size costs as much
+# Up to so many sets are swept one by one: a tile of the smallest size costs as much. With the gradient of a program of
+# so many slots, whose tile would leave every cache, more of them.
+SINGLES, SINGLES_LARGE, LARGE = 2, 8, 1 << 15
 CHUNK_OPERATIONS = 10_000_000  # per chunk: 2 to 20 ms, so that Ctrl-C and other threads get their turn
+WORTH_SHARING = 400_000  # operations: some 0.1 ms, several times what it takes to wake a thread
 BLOCK_OPERATIONS = 1 << 21, 1 << 17  # per block of a sum: at most; at least, so that threads share a small batch
 MAX_OFFSET = (1 << 32) - 1  # of a slot in a tile's buffer
 PLANS = 16  # kinds of call whose plans are kept
@@ -45,9 +48,12 @@ class Sweeper:
         except IndexError:
             return Single(self.program, with_gradient)
 
-    def one_by_one(self, n_sets):
+    def one_by_one(self, n_sets, with_gradient):
         """Whether so many sets are swept one by one, for which inputs must be float64."""
-        return self._takes_singles and (n_sets <= SINGLES or self._too_large)
+        if not self._takes_singles:
+            return False
+        large = with_gradient and self.program.n_slots > LARGE
+        return n_sets <= (SINGLES_LARGE if large else SINGLES) or self._too_large
 
     # -- results of every set -----------------------------------------------------------------------------
     def sweep(self, n_sets, leaves, outputs, gradient=None, threads=None, seeds=None, progress=None):
@@ -60,17 +66,18 @@ class Sweeper:
             if n_sets == 0:
                 return
             weight = self._weight * (3 if gradient is not None else 1)
-            if self.one_by_one(n_sets):
+            if n_sets * weight < WORTH_SHARING:
+                threads = 1
+            if self.one_by_one(n_sets, gradient is not None):
                 lanes, take, give = 1, self._take_one, self._idle_ones.append
             else:
                 wanted = None if gradient is None else gradient.addresses != 0
-                tiling = self._tiling(n_sets, leaves.strides != 0, wanted, False)
+                tiling = self._tiling(-(-n_sets // threads), leaves.strides != 0, wanted, False)
                 lanes, take, give = tiling.lanes, lambda: _take(tiling), lambda workspace: _give(tiling, workspace)
             chunk = max(lanes, CHUNK_OPERATIONS // weight // lanes * lanes)
-            n_chunks = -(-n_sets // chunk)
-            if n_chunks < 4 * threads and n_sets * weight > 400_000:  # enough for every thread to be worth waking
+            if threads > 1 and n_sets < 4 * threads * chunk:
                 chunk = max(lanes, -(-n_sets // (4 * threads) // lanes) * lanes)
-                n_chunks = -(-n_sets // chunk)
+            n_chunks = -(-n_sets // chunk)
 
             def begin():
                 workspace = take()
