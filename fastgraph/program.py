@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastgraph.errors import ProgramError
-from fastgraph.jit import adaptive
+from fastgraph.jit import adaptive_by_operands
 from fastgraph.ops import TABLE
 from fastgraph.ops.arrays import ARITY, FLOWS, IMMEDIATE_RANGE
 from fastgraph.ops.row import MASKED
@@ -200,7 +200,7 @@ def _frozen(array, dtype, name, padding=0):
     return np.frombuffer(data, dtype=dtype)[: len(array)]
 
 
-@adaptive
+@adaptive_by_operands
 def _verify(
     operands, opcodes, run_flags, immediates, counts, n_value_runs, n_leaves, first, n_slots, outputs,
     arity, flows, immediate_range,

@@ -7,7 +7,7 @@ words of the streams that the kernels read. ``lowering`` joins them.
 import numpy as np
 
 from fastgraph.engine.tiles import KEEP
-from fastgraph.jit import adaptive, helper
+from fastgraph.jit import adaptive, adaptive_by_operands, helper
 from fastgraph.ops.row import MASKED
 
 ZERO, TRASH = 0, 1  # adjoint slots: of zeros, never written; of what nobody reads
@@ -16,7 +16,7 @@ MASK, CODE, FLAGS, RUN = 3, 4, 5, 6
 N_COLUMNS = 7
 
 
-@adaptive
+@adaptive_by_operands
 def rows_of(operands, opcodes, flags, counts, arity):
     """The operations of a program, int64 (n, N_COLUMNS), -1 where there is nothing; slots as in the program."""
     total = 0
