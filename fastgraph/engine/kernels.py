@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastgraph.engine import single, tiles
-from fastgraph.engine.moves import SUMS, add_column, add_slot, fill_column, load_column, store_column
+from fastgraph.engine.moves import SUMS, add_column, add_slot, fill_column, load_column, spread_slot, store_column
 from fastgraph.engine.streams import TRASH
 from fastgraph.jit import compiled, native
 from fastgraph.ops.arrays import ARITY, FORWARD_ARITY
@@ -22,6 +22,7 @@ from fastgraph.ops.row import MASKED
 from fastgraph.program import RUN
 
 ZEROED = 4096  # doubles the reverse sweep zeroes at a time, at least: a chain would else call memset for each slot
+PIECE = tiles.GROUP * tiles.VECTOR  # bytes of a slot that a sweep does at least
 LINE = 64  # bytes of a cache line
 AHEAD = 1 << 18  # bytes the reverse sweep prefetches ahead of itself: as far as a block of the schedule reaches
 
@@ -89,6 +90,8 @@ TILES = _record(
         for table in ("leaf", "output", "seed", "gradient")
         for what in ("addresses", "strides", "kinds")
     ),
+    "spread_n",  # results of the prologue that later sweeps read
+    "spread_offsets",
     "seeded",  # 0: every cotangent is 1
     "n_totals",
     "total_offsets",
@@ -305,19 +308,25 @@ def of_tiles(is_single):
 
 @compiled
 def prepare_tiles(address):
-    """Do what is done once a call: load the uniform leaves, sweep what depends on them only."""
+    """Do what is done once a call: load the uniform leaves, sweep what depends on them only.
+
+    The smallest piece of a tile is enough for that; the results are then spread over the whole tile.
+    """
     call = carray(_pointer(address), 1, TILES)[0]
     _load(call, call.uniform_n, call.uniform_indices, call.uniform_offsets, 0, call.lanes)
     stream = call.prologue_runs, call.prologue_n, call.prologue_operands
-    _call(call.forward_kernel, (*stream, call.tile, call.values))
+    _call(call.forward_kernel, (*stream, PIECE, call.values))
+    offsets = carray(_pointer(call.spread_offsets), call.spread_n, np.int64)
+    for k in range(call.spread_n):
+        spread_slot(call.single, call.values + offsets[k], call.lanes)
 
 
 @compiled
 def finish_tiles(address):
-    """Sweep the epilogue, from totals in the adjoints' slots."""
+    """Sweep the epilogue, from totals in the adjoints' slots, in the smallest piece of a tile."""
     call = carray(_pointer(address), 1, TILES)[0]
     stream = call.epilogue_runs, call.epilogue_n, call.epilogue_operands
-    _call(call.reverse_kernel, (*stream, call.tile, call.values, call.adjoints))
+    _call(call.reverse_kernel, (*stream, PIECE, call.values, call.adjoints))
 
 
 @compiled

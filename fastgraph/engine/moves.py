@@ -209,6 +209,13 @@ def _add_slot(arm, element, source, target, lanes):
     arm.ascend(lanes, add, step=n)
 
 
+def _spread(arm, element, target, lanes):
+    b, n = arm.builder, _lanes_of(element)
+    (target,) = pointers(b, target)
+    first = b.load(target, typ=ir.VectorType(element, n), align=VECTOR)
+    arm.ascend(lanes, lambda i: b.store(first, arm.at(target, i, element), align=VECTOR), step=n)
+
+
 def _splat(b, value, n):
     kind = ir.VectorType(value.type, n)
     first = b.insert_element(ir.Constant(kind, ir.Undefined), value, integer(0))
@@ -249,3 +256,9 @@ def fill_column(typingctx, single, target, value, lanes):
 def add_slot(typingctx, single, source, target, lanes):
     """Add one slot to another."""
     return _move("add_slot", 4, _add_slot)
+
+
+@intrinsic
+def spread_slot(typingctx, single, target, lanes):
+    """Repeat the first vector of a slot over all of it."""
+    return _move("spread_slot", 3, _spread)

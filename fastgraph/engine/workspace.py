@@ -150,7 +150,7 @@ class Tiling:
                 ("gradient", wanted, plan.gradient[wanted]),
             )
         }
-        self.total_offsets = plan.totals * tile
+        self.total_offsets, self.spread_offsets = plan.totals * tile, plan.spread * tile
         self.idle = []
 
     def _scaled(self, stream):
@@ -192,6 +192,8 @@ class Tiles:
             lanes=tiling.lanes,
             values=address_of(self.values),
             adjoints=address_of(self.adjoints),
+            spread_n=len(plan.spread),
+            spread_offsets=address_of(tiling.spread_offsets),
             n_totals=len(plan.totals),
             total_offsets=address_of(tiling.total_offsets),
             sums=address_of(self.sums),
