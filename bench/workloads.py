@@ -183,7 +183,9 @@ def _random(name, n_ops, weights, n_inputs, reach, seed):
 @cache
 def arithmetic(n_ops):
     """A random graph of additions, subtractions and products in equal parts."""
-    return _random(f"arithmetic_{n_ops}", n_ops, {"add": 1, "sub": 1, "mul": 1}, 32, min(REACH, n_ops // 10), n_ops)
+    n_inputs = min(32, max(2, n_ops // 4))
+    reach = min(REACH, max(n_inputs, n_ops // 10))
+    return _random(f"arithmetic_{n_ops}", n_ops, {"add": 1, "sub": 1, "mul": 1}, n_inputs, reach, n_ops)
 
 
 @cache
