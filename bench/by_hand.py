@@ -126,3 +126,60 @@ def _returning(run, value, slopes):
         return value, slopes
 
     return returning
+
+
+# -- a network of two layers of tanh --------------------------------------------------------------------------
+@native
+def _rows(rows, w1, b1, w2, b2, w3, b3, of_w1, of_b1, of_w2, of_b2, of_w3, of_b3):
+    width = len(w1)
+    first, second, slope = np.empty(width), np.empty(width), np.empty(width)
+    total = 0.0
+    for n in range(len(rows)):
+        row = rows[n]
+        for i in range(width):
+            s = b1[i, 0]
+            for j in range(w1.shape[1]):
+                s += w1[i, j] * row[j]
+            first[i] = math.tanh(s)
+        output = b3[0, 0]
+        for i in range(width):
+            s = b2[i, 0]
+            for j in range(width):
+                s += w2[i, j] * first[j]
+            second[i] = math.tanh(s)
+            output += w3[0, i] * second[i]
+        error = output - row[-1]
+        total += error * error
+        of_b3[0, 0] += 2.0 * error
+        slope[:] = 0.0
+        for i in range(width):
+            of_w3[0, i] += 2.0 * error * second[i]
+            s = 2.0 * error * w3[0, i] * (1.0 - second[i] * second[i])
+            of_b2[i, 0] += s
+            for j in range(width):
+                of_w2[i, j] += s * first[j]
+                slope[j] += s * w2[i, j]
+        for i in range(width):
+            s = slope[i] * (1.0 - first[i] * first[i])
+            of_b1[i, 0] += s
+            for j in range(w1.shape[1]):
+                of_w1[i, j] += s * row[j]
+    return total
+
+
+def network(rows, layers, n_weights):
+    """An objective of the weights: the squared error over the rows, and its gradient."""
+    point = np.empty(n_weights)
+
+    def work(part):
+        gradient = np.zeros(n_weights)
+        return _rows(rows[part], *layers(point), *layers(gradient)), gradient
+
+    run = shared(work, len(rows), cores())
+
+    def objective(weights):
+        point[:] = weights
+        values, gradients = zip(*run(), strict=True)
+        return sum(values), np.sum(gradients, axis=0)
+
+    return objective
