@@ -8,7 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from bench import workloads
+from bench.logistic import Logistic
 from bench.machine import L1, cores
+from bench.mixture import Mixture
+from bench.network import Network
 from bench.rows import Row, kind_of, ready, scaled
 from bench.timing import digits, interleaved
 
@@ -70,4 +73,31 @@ def single_precision(peers):
     yield from _graphs(peers, np.float32)
 
 
-GROUPS = {"batch": batch, "float32": single_precision}
+def sums(peers):
+    """Value and gradient of sums over data rows, by weights that all rows share; nanoseconds a row."""
+    for problem in (Network(), Mixture(), Logistic()):
+        what = f"sum over {problem}, value + gradient"
+        if problem.missing():
+            yield Row(what, "ns a row", {}, extra=f"left out: {problem.missing()}")
+            continue
+        n, n_ops = problem.n_rows, problem.n_ops(peers["fastgraph"].lib)
+        runs = {name: run for name, peer in peers.items() if (run := problem.ready(peer)) is not None}
+        times = interleaved(runs | {"L1": L1(cores()).run}, rounds=7)
+        bound = times.pop("L1").median
+        note = bounded(times["fastgraph"].median, bound, n, n_ops, True)
+        what = f"{what}: {n:,} rows, {len(problem.weights)} weights, {n_ops} operations a row"
+        yield Row(what, "ns a row", scaled(times, n * 1e-9), extra=note)
+
+
+def fit(peers):
+    """A whole fit, milliseconds."""
+    problem = Logistic()
+    what = "fit of the logistic regression by L-BFGS"
+    if problem.missing():
+        yield Row(what, "ms", {}, extra=f"left out: {problem.missing()}")
+        return
+    runs = {name: run for name, peer in peers.items() if (run := problem.fit(peer)) is not None}
+    yield Row(what, "ms", scaled(interleaved(runs), 1e-3))
+
+
+GROUPS = {"batch": batch, "float32": single_precision, "sums": sums, "fit": fit}

@@ -15,6 +15,8 @@ GROUPS = rows.GROUPS | batch_rows.GROUPS
 
 def line(row):
     """One row as Markdown: what, fastgraph, goal, met, and each peer with its ratio to fastgraph."""
+    if not row.results:
+        return f"| {row.what} | {row.unit} | – | | | {row.extra} |"
     ours = row.results["fastgraph"]
     goal, met = "", ""
     if row.goal is not None:
