@@ -62,7 +62,7 @@ def timed(runs, divisor, quick):
 # -- against the size of the batch ----------------------------------------------------------------------------
 def over_batches(work, largest, by_loop, by_calls, quick):
     """Seconds a set; one by one up to the given sizes."""
-    panel, every = Panel(f"{work.name}, {work.n_ops} operations"), work.sets(largest)
+    panel, every = Panel(f"{work}, {work.n_ops:,} operations"), work.sets(largest)
     for n in decades(1, largest):
         sets = np.ascontiguousarray(every[:, :n])
         kinds = {"batch": Fastgraph().batch}
