@@ -1,33 +1,40 @@
 """One by one: input sets swept one after the other, which is what tiles of sets are compared with.
 
-In: a workload and sets (n_inputs, n). Out: callables that return values, and gradients (n_inputs, n). The only module
-of the benchmarks that knows the inside of the engine: it has no other way into the loop that a call of one set takes.
+In: a workload and sets (n_inputs, n). Out: callables that return values, and gradients (n_inputs, n).
 """
 
+from functools import cache
+
 import numpy as np
+from numba import njit
 
 from bench.peers import Fastgraph
-from fastgraph.engine.workspace import OneSet, Table, address_of
+
+
+@cache
+def _loop(sweep):
+    @njit(nogil=True)  # not cached on disk: the cache would not see that the sweep has changed
+    def loop(address, inputs, found, points, results):
+        for k in range(len(points)):
+            inputs[:] = points[k]
+            sweep(address)
+            results[k] = found
+
+    return loop
 
 
 def compiled(work, sets, gradient):
-    """The kernel for one set, in a compiled loop: no Python between two sets."""
-    workspace = OneSet(Fastgraph().record(work).compile().program)
-    value, slopes = np.empty(sets.shape[1]), np.empty(sets.shape)
-    tables = [_table(sets), _table(value[None]), _table(slopes) if gradient else None]
-    workspace.point(*tables)
+    """The sweep that a call of one set makes, in a compiled loop: no Python between two sets."""
+    sweeper = Fastgraph().record(work).compile().sweeper
+    single, loop = sweeper.single(gradient), _loop(sweeper.run)
+    points = np.ascontiguousarray(sets.T)
+    results = np.empty((len(points), len(single.results)))
 
     def run():
-        workspace.sweep(0, sets.shape[1])
-        return value, slopes if gradient else None
+        loop(single.address, single.inputs, single.results, points, results)
+        return results[:, 0], results[:, 1 : 1 + len(sets)].T if gradient else None
 
     return run
-
-
-def _table(columns):
-    """Where each row of ``columns`` begins, and how far apart its numbers are."""
-    starts = address_of(columns) + columns.strides[0] * np.arange(len(columns))
-    return Table(starts, np.full(len(columns), columns.strides[1]), columns)
 
 
 def called(work, sets, gradient):
