@@ -10,7 +10,7 @@ from pathlib import Path
 
 STAT = Path("/proc/stat")
 QUIET, PATIENCE = 0.1, 6
-LONGEST = 20.0  # seconds of rounds after which none is repeated
+LONGEST = 10.0  # seconds of rounds after which none is repeated
 disturbance = []  # cores that others used, round by round
 
 
