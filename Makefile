@@ -14,10 +14,10 @@ lint:  ## style and types
 bench:  ## timings against the peers that are installed
 	$(PYTHON) -m pytest bench --benchmark-enable --benchmark-only --benchmark-columns=min,median,rounds
 
-report:  ## the table of docs/benchmarks.md, seven minutes on a quiet machine
+report:  ## the table of docs/benchmarks.md, some minutes on a quiet machine
 	$(PYTHON) -m bench.report
 
-scaling:  ## the plots and tables of docs/benchmarks.md about sizes and threads, two minutes
+scaling:  ## the plots and tables of docs/benchmarks.md about sizes and threads
 	$(PYTHON) -m bench.scaling
 
 accuracy:  ## the measured error of every op, in ulps; fails if one breaks its bound

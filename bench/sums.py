@@ -52,8 +52,9 @@ class Sum:
 
     def n_ops(self, fg):
         """Number of operations that are recorded for a row."""
-        rows, constants, _ = self.graph(fg).columns()
-        return len(rows) - self.graph(fg).compile().program.n_leaves - len(constants)
+        graph = self.graph(fg)
+        rows, constants, _ = graph.columns()
+        return len(rows) - len(constants) - sum(argument.size for argument in graph.arguments)
 
     def objective(self, peer):
         """The peer's objective, or None."""
