@@ -1,7 +1,7 @@
 """Scaling: time a set against the size of the batch, the size of the graph and the number of threads.
 
 ``python -m bench.scaling`` measures, draws docs/scaling_*.svg and rewrites the tables of docs/benchmarks.md that belong
-to them; ``--only batch graph threads`` measures and prints some of them. Every result is checked before it is timed.
+to them; ``--only batch`` measures and prints that study and writes nothing. Every result is checked before it is timed.
 """
 
 import argparse
@@ -192,11 +192,12 @@ STUDIES = {
 }
 
 
-def study(name, quick=False, folder=document.DOCS):
-    """Measure, draw into ``folder``, and return the lines of the tables."""
+def study(name, folder=None, quick=False):
+    """Measure, draw into ``folder``, if there is one, and return the lines of the tables."""
     measure, draw, describe = STUDIES[name]
     panels = list(measure(quick))
-    draw(panels, folder / f"scaling_{name}.svg")
+    if folder is not None:
+        draw(panels, folder / f"scaling_{name}.svg")
     return describe(panels)
 
 
@@ -207,7 +208,7 @@ def main(arguments=None):
     lines = []
     for name in options.only or STUDIES:
         print(f"{name} …", file=sys.stderr)
-        found = study(name)
+        found = study(name, document.DOCS if options.only is None else None)
         print("\n".join(found), flush=True)
         lines += found
     if options.only is None:
