@@ -9,7 +9,7 @@ from time import perf_counter
 import numpy as np
 
 from fastgraph.compiler import Graph
-from fastgraph.engine.pool import available_threads
+from fastgraph.engine.pool import get_num_threads
 from fastgraph.ops import TABLE, contribution
 
 POINT = {"a": 2.0, "b": 3.0, "c": 1.0}
@@ -50,7 +50,7 @@ def show(sets):
     if [y, *gradient] != [values[max(values)], *(weights[slot] for slot in range(len(POINT)))]:
         raise AssertionError("the kernels and the walk disagree")
 
-    print(f"\n6. A batch of {sets:,} input sets, at most {available_threads()} threads, best of 5\n")
+    print(f"\n6. A batch of {sets:,} input sets, at most {get_num_threads()} threads, best of 5\n")
     columns = np.random.default_rng(0).random((len(POINT), sets))
     out = np.empty(sets)
     for what, call in (

@@ -8,10 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
+from fastgraph.arguments import is_sum
 from fastgraph.engine.pool import check_threads
-from fastgraph.engine.sweeper import Table
+from fastgraph.engine.workspace import Table
 from fastgraph.errors import ArgumentError, ShapeError
-from fastgraph.layout import addresses_of, batch_array, results_like
+from fastgraph.layout import Results, addresses_of, batch_array, common_batch
 
 
 class Flat:
@@ -47,11 +48,12 @@ class Flat:
         self._shape = () if function.is_scalar else (self.m,)
 
     @cached_property
-    def _leaf_is_input(self):
+    def leaf_is_input(self):
+        """Per scalar of all arguments, whether it belongs to an input."""
         sizes = [a.size for a in self._function.arguments]
         return np.repeat([a.differentiable for a in self._function.arguments], sizes)
 
-    def __call__(self, x, /, *, axis=-1, out=None, threads=None, **parameters):
+    def __call__(self, x, /, *, axis=-1, out=None, threads=None, reduce=None, progress=None, **parameters):
         """Evaluate all outputs.
 
         Parameters
@@ -59,51 +61,46 @@ class Flat:
         x : array_like, shape (…, n), or (n, …) with ``axis=0``
         axis : {-1, 0}
         out : ndarray, optional
-            float64, of the result's shape.
-        threads, **parameters
+            Of the function's dtype and the result's shape.
+        threads, reduce, progress, **parameters
             As for a call of the function.
 
         Returns
         -------
-        numpy.float64 or ndarray, shape (…, m), or (m, …) with ``axis=0``; (…) for one scalar output
+        numpy.float64 or ndarray, shape (…, m), or (m, …) with ``axis=0``; (…) for one scalar output; with
+        ``reduce="sum"``, (m,) or a scalar
 
         Raises
         ------
         ArgumentError, ShapeError
             As for a call of the function.
         """
-        function = self._function
-        if out is None and self._is_single(x, axis, parameters):
+        if out is reduce is progress is None and self._is_single(x, axis, parameters):
             y = self._single(x, False, threads)
             return y[: self.m] if self._shape else y[0]
-        x, batch, leaves, arrays = self._bind(x, axis, parameters)
-        first = axis == 0 and self._shape != ()
-        if out is None:
-            result = np.empty(self._shape + batch if first else batch + self._shape)
-            target, finish = np.moveaxis(result, 0, -1) if first else result, None
-        else:
-            given = np.moveaxis(out, 0, -1) if first and isinstance(out, np.ndarray) and out.ndim else out
-            shapes = [batch + self._shape]
-            (target,), finish, _ = results_like(shapes, len(batch), given, ["y"], function.label, arrays)
-            result = out
-        outputs = addresses_of([(target, self._shape)], batch)
-        function.sweeper.sweep(math.prod(batch), leaves, outputs, None, threads)
-        if finish is not None:
-            finish()
-        return result[()] if result.shape == () else result
+        call = _Call(self, x, axis, parameters)
+        if is_sum(reduce, out, self._function.label):
+            totals, _ = call.sum(False, threads, progress)
+            return totals if self._shape else totals[0]
+        place = call.place([("y", self._shape)], None if out is None else [out])
+        call.sweep(place, False, threads, progress)
+        (result,) = place.finish()
+        return result if out is None else out
 
-    def value_and_grad(self, x, /, *, axis=-1, threads=None, **parameters):
+    def value_and_grad(self, x, /, *, axis=-1, out=None, threads=None, reduce=None, progress=None, **parameters):
         """Evaluate the scalar output and its gradient by all inputs.
 
         Parameters
         ----------
-        x, axis, threads, **parameters
+        x, axis, threads, reduce, progress, **parameters
             As for a call.
+        out : tuple of two ndarray, optional
+            The value and the gradient to write to.
 
         Returns
         -------
         value : numpy.float64 or ndarray, shape (…)
-        gradient : ndarray, shape (…, n), or (n, …) with ``axis=0``
+        gradient : ndarray, shape (…, n), or (n, …) with ``axis=0``; with ``reduce="sum"``, (n,)
 
         Raises
         ------
@@ -112,30 +109,60 @@ class Flat:
         ShapeError
             As for a call.
         """
-        function = self._function
-        function.need_scalar_output("value_and_grad")
-        if not self.n:
-            raise ArgumentError(f"{function.label} has no inputs, only parameters: nothing to differentiate by")
-        if self._is_single(x, axis, parameters):
+        self._function.signature.need_scalar_output("value_and_grad")
+        self._need_inputs()
+        if out is reduce is progress is None and self._is_single(x, axis, parameters):
             y = self._single(x, True, threads)
             return y[0], y[1:]
-        x, batch, leaves, _ = self._bind(x, axis, parameters)
-        value = np.empty(batch)
-        gradient = np.empty((self.n, *batch) if axis == 0 else (*batch, self.n))
-        moved = np.moveaxis(gradient, 0, -1) if axis == 0 else gradient
-        wanted = self._scatter(addresses_of([(moved, (self.n,))], batch), None)
-        outputs = addresses_of([(value, ())], batch)
-        function.sweeper.sweep(math.prod(batch), leaves, outputs, wanted, threads)
-        return (value[()] if batch == () else value), gradient
+        return self._derive(x, axis, parameters, None, out, threads, reduce, progress)
 
-    def grad(self, x, /, *, axis=-1, threads=None, **parameters):
+    def grad(self, x, /, *, axis=-1, threads=None, reduce=None, progress=None, **parameters):
         """The gradient alone; see :meth:`value_and_grad`."""
-        return self.value_and_grad(x, axis=axis, threads=threads, **parameters)[1]
+        options = {"axis": axis, "threads": threads, "reduce": reduce, "progress": progress}
+        return self.value_and_grad(x, **options, **parameters)[1]
+
+    def vjp(self, x, cotangents, /, *, axis=-1, out=None, threads=None, reduce=None, progress=None, **parameters):
+        """Evaluate all outputs and the product of cotangents with the Jacobian by all inputs.
+
+        Parameters
+        ----------
+        x, axis, out, threads, reduce, progress, **parameters
+            As for :meth:`value_and_grad`.
+        cotangents : array_like, shape (…, m), or (m, …) with ``axis=0``; (…) for one scalar output
+            Broadcasts with the batch of ``x``.
+
+        Returns
+        -------
+        outputs : numpy.float64 or ndarray
+            As of a call.
+        input_cotangents : ndarray, shape (…, n), or (n, …) with ``axis=0``; with ``reduce="sum"``, (n,)
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call of the function.
+        """
+        self._need_inputs()
+        return self._derive(x, axis, parameters, cotangents, out, threads, reduce, progress)
+
+    def _derive(self, x, axis, parameters, cotangents, out, threads, reduce, progress):
+        call = _Call(self, x, axis, parameters, cotangents)
+        if is_sum(reduce, out, self._function.label):
+            totals, gradient = call.sum(True, threads, progress)
+            return totals if self._shape else totals[0], gradient
+        place = call.place([("y", self._shape), ("the gradient", (self.n,))], out)
+        call.sweep(place, True, threads, progress)
+        results = place.finish()
+        return tuple(results if out is None else out)
+
+    def _need_inputs(self):
+        if not self.n:
+            raise ArgumentError(f"{self._function.label} has no inputs, only parameters: nothing to differentiate by")
 
     def _is_single(self, x, axis, parameters):
         """Whether x is one set that a ready workspace can take as it is, and nothing else is to be checked."""
         plain = type(x) is np.ndarray and x.shape == (self.n,) and x.dtype == np.float64
-        return plain and axis in (-1, 0) and not self._parameters and not parameters
+        return plain and axis in (-1, 0) and not (self._parameters or parameters) and self._function.dtype == x.dtype
 
     def _single(self, x, with_gradient, threads):
         """Outputs, then the gradient, of one set."""
@@ -149,46 +176,124 @@ class Flat:
         sweeper.idle_singles[with_gradient].append(single)
         return results
 
-    def _scatter(self, inputs, parameters):
+    def scatter(self, inputs, parameters):
         """One table for all leaves, from that of the inputs and that of the parameters (None: not wanted)."""
         if not self._parameters:
             return inputs
-        n = len(self._leaf_is_input)
-        keep = inputs.keep + (parameters.keep if parameters else [])
-        table = Table(np.zeros(n, np.int64), np.zeros(n, np.int64), keep)
-        for leaves, part in ((self._leaf_is_input, inputs), (~self._leaf_is_input, parameters)):
-            if part is not None:
-                table.addresses[leaves], table.strides[leaves] = part.addresses, part.strides
-        return table
+        columns = np.zeros((3, len(self.leaf_is_input)), np.int64)
+        columns[:, self.leaf_is_input] = inputs.columns
+        if parameters is not None:
+            columns[:, ~self.leaf_is_input] = parameters.columns
+        return Table(columns, inputs.keep + (parameters.keep if parameters else []))
 
-    def _bind(self, x, axis, parameters):
-        """x as (…, n), the batch shape, the table of all leaves, and the arrays it points into."""
-        function = self._function
-        if axis not in (-1, 0):
-            raise ArgumentError(f"{function.label}.flat: axis must be -1 or 0, not {axis!r}")
+    def bind_parameters(self, parameters):
+        """Arrays of the parameters in order of declaration, and their batch shapes."""
+        label = self._function.label
         names = [a.name for a in self._parameters]
         unknown = [name for name in parameters if name not in names]
         missing = [name for name in names if name not in parameters]
         if unknown or missing:
             what = f"has no parameter {unknown[0]!r}" if unknown else f"misses the parameter {missing[0]!r}"
             listing = ", ".join(names) or "it has none"
-            raise ArgumentError(f"{function.label}.flat {what}; parameters go by keyword: {listing}")
-        x, _ = batch_array(x, "x", (), function.label)
-        if x.ndim == 0 or x.shape[axis] != self.n:
-            where = "first" if axis == 0 else "last"
+            raise ArgumentError(f"{label}.flat {what}; parameters go by keyword: {listing}")
+        bound = [batch_array(parameters[a.name], a.name, a.shape, label) for a in self._parameters]
+        return [array for array, _ in bound], [batch for _, batch in bound]
+
+    @property
+    def function(self):
+        """The function this is a view of."""
+        return self._function
+
+    @property
+    def parameters(self):
+        """The declared parameters."""
+        return self._parameters
+
+
+class _Call:
+    """One call's arrays: what ``Flat`` binds, places results for, and sweeps."""
+
+    def __init__(self, flat, x, axis, parameters, cotangents=None):
+        self.flat, self.function, self.axis = flat, flat.function, axis
+        label = self.function.label
+        if axis not in (-1, 0):
+            raise ArgumentError(f"{label}.flat: axis must be -1 or 0, not {axis!r}")
+        given, batches = flat.bind_parameters(parameters)
+        x, own = self._moved(x, "x", flat.n, "inputs")
+        arrays = [x, *given]
+        names = ["x", *(a.name for a in flat.parameters)]
+        batches = [own, *batches]
+        if cotangents is not None and not self.function.is_scalar:
+            cotangents, own = self._moved(cotangents, "cotangents", flat.m, "outputs")
+            batches.append(own)
+        elif cotangents is not None:
+            cotangents, own = batch_array(cotangents, "cotangents", (), label)
+            batches.append(own)
+        self.batch = common_batch([*names, "cotangents"][: len(batches)], batches, f"{label}.flat")
+        self.arrays, self.cotangents = arrays, cotangents
+        self.sets = math.prod(self.batch)
+
+    def _tables(self, one_by_one):
+        """Tables of the leaves and of the cotangents."""
+        flat, arrays, cotangents = self.flat, self.arrays, self.cotangents
+        if one_by_one:
+            arrays = [np.require(array, np.float64, "A") for array in arrays]
+            cotangents = None if cotangents is None else np.require(cotangents, np.float64, "A")
+        given = None
+        if flat.parameters:
+            given = addresses_of([(a, p.shape) for a, p in zip(arrays[1:], flat.parameters, strict=True)], self.batch)
+        leaves = flat.scatter(addresses_of([(arrays[0], (flat.n,))], self.batch), given)
+        return leaves, None if cotangents is None else addresses_of([(cotangents, self._output_shape)], self.batch)
+
+    @property
+    def _output_shape(self):
+        return () if self.function.is_scalar else (self.flat.m,)
+
+    def _moved(self, x, name, n, what):
+        """An array with its variables last, and its batch shape."""
+        label = self.function.label
+        x, _ = batch_array(x, name, (), label)
+        if x.ndim == 0 or x.shape[self.axis] != n:
+            where = "first" if self.axis == 0 else "last"
             raise ShapeError(
-                f"{function.label}.flat got x with shape {x.shape}: its {where} axis must be {self.n}, the number of "
-                "scalars in the inputs"
+                f"{label}.flat got {name} with shape {x.shape}: its {where} axis must be {n}, the number of scalars in "
+                f"the {what}"
             )
-        x = np.moveaxis(x, 0, -1) if axis == 0 else x
-        pairs, batches = [], [x.shape[:-1]]
-        for argument in self._parameters:
-            array, batch = batch_array(parameters[argument.name], argument.name, argument.shape, function.label)
-            pairs.append((array, argument.shape))
-            batches.append(batch)
-        try:
-            batch = np.broadcast_shapes(*batches)
-        except ValueError:
-            raise ShapeError(f"{function.label}.flat: the batch shapes {batches} do not broadcast together") from None
-        leaves = self._scatter(addresses_of([(x, (self.n,))], batch), addresses_of(pairs, batch))
-        return x, batch, leaves, [x, *(array for array, _ in pairs)]
+        x = np.moveaxis(x, 0, -1) if self.axis == 0 else x
+        return x, x.shape[:-1]
+
+    def place(self, wanted, out):
+        """Where the results of these names and shapes go; variables first if the call says so."""
+        first = [self.axis == 0 and shape != () for _, shape in wanted]
+        names, shapes = [name for name, _ in wanted], [self.batch + shape for _, shape in wanted]
+        dtype, n_axes = self.function.dtype, len(self.batch)
+        if out is not None:
+            if isinstance(out, tuple | list) and len(out) == len(wanted):
+                out = [_variables_last(array) if f else array for array, f in zip(out, first, strict=True)]
+            inputs = [*self.arrays, *(() if self.cotangents is None else (self.cotangents,))]
+            return Results(shapes, dtype, n_axes, out, names, self.function.label, inputs)
+        made = [shape + self.batch if f else self.batch + shape for (_, shape), f in zip(wanted, first, strict=True)]
+        place = Results(made, dtype, n_axes)
+        place.targets = [_variables_last(array) if f else array for array, f in zip(place.given, first, strict=True)]
+        return place
+
+    def sweep(self, place, with_gradient, threads, progress):
+        """Sweep every set into the results' places."""
+        flat, sweeper = self.flat, self.function.sweeper
+        leaves, seeds = self._tables(sweeper.one_by_one(self.sets, with_gradient))
+        outputs = addresses_of([(place.targets[0], self._output_shape)], self.batch)
+        gradient = None
+        if with_gradient:
+            gradient = flat.scatter(addresses_of([(place.targets[1], (flat.n,))], self.batch), None)
+        sweeper.sweep(self.sets, leaves, outputs, gradient, threads, seeds, progress)
+
+    def sum(self, with_gradient, threads, progress):
+        """Sums over the batch, of the outputs and of the gradient by all inputs."""
+        leaves, seeds = self._tables(False)
+        wanted = self.flat.leaf_is_input if with_gradient else None
+        totals, gradient = self.function.sweeper.sum(self.sets, leaves, wanted, threads, seeds, progress)
+        return totals, gradient[wanted] if with_gradient else None
+
+
+def _variables_last(array):
+    return np.moveaxis(array, 0, -1) if isinstance(array, np.ndarray) and array.ndim else array

@@ -11,10 +11,11 @@ from operator import itemgetter
 import numpy as np
 
 from fastgraph import saving
+from fastgraph.arguments import Signature, is_sum
 from fastgraph.engine.sweeper import Sweeper
-from fastgraph.errors import ArgumentError, ProgramError, ShapeError
+from fastgraph.errors import ProgramError
 from fastgraph.flat import Flat
-from fastgraph.layout import addresses_of, batch_array, results_like
+from fastgraph.layout import Results, addresses_of, scalar
 from fastgraph.results import named_tuple_type
 
 _NUMBERS = frozenset((float, int, np.float64)).issuperset
@@ -32,10 +33,17 @@ class Function:
     name : str or None
     program : Program
         The flat arrays.
+    dtype : numpy.dtype
+        float64 or float32: the precision of every operation and of the results.
     arguments, outputs : tuple
         Names and shapes as declared.
     flat : Flat
         The same function seen as Rⁿ → Rᵐ.
+
+    Notes
+    -----
+    Arguments of any real type are read where they are: float64 and float32, integers and booleans are converted a
+    tile at a time, other types as a whole. What depends only on arguments without batch axes is computed once a call.
 
     Examples
     --------
@@ -60,29 +68,29 @@ class Function:
             )
         self.name = name
         self.program = program
+        self.dtype = program.dtype
         self.arguments = tuple(arguments)
         self.outputs = tuple(outputs)
-        self._positions = {argument.name: k for k, argument in enumerate(self.arguments)}
-        self._offsets = np.cumsum([0] + [a.size for a in self.arguments])
-        self._default_wrt = tuple(k for k, a in enumerate(self.arguments) if a.differentiable)
+        self.signature = Signature(self.arguments, self.outputs, self.label)
         self.sweeper = Sweeper(program)
         self._run = self.sweeper.run
         all_scalar = all(a.shape == () for a in self.arguments) and all(o.shape == () for o in self.outputs)
-        self._n_fast = len(self.arguments) if all_scalar and self.arguments else -1  # else no call is that simple
+        simple = all_scalar and self.arguments and self.dtype == np.float64
+        self._n_fast = len(self.arguments) if simple else -1  # -1: no call is that simple
         self.is_scalar = len(self.outputs) == 1 and self.outputs[0].shape == ()
         self._results = None
         if len(self.outputs) > 1:
             self._results = named_tuple_type("Outputs", tuple(o.name for o in self.outputs))
         self._output_items = itemgetter(*range(len(self.outputs)))
         # The type of the default gradient, or None for a bare one, and what picks it from the results of one set.
-        self._gradients = self._gradient_type(self._default_wrt)
+        self._gradients = self.signature.default_gradient
         self._gradient_items = None
-        if self.is_scalar and self._default_wrt:
-            self._gradient_items = itemgetter(0, *(1 + k for k in self._default_wrt))
+        if self.is_scalar and self.signature.differentiable:
+            self._gradient_items = itemgetter(0, *(1 + k for k in self.signature.differentiable))
         self.flat = Flat(self)
 
     # -- calls --------------------------------------------------------------------------------------------
-    def __call__(self, /, *args, out=None, threads=None, **named):
+    def __call__(self, /, *args, out=None, threads=None, reduce=None, progress=None, **named):
         """Evaluate the outputs.
 
         Parameters
@@ -90,9 +98,14 @@ class Function:
         *args, **named : float or array_like
             The arguments, in order or by name, each of shape ``batch + declared shape``.
         out : ndarray, or tuple of ndarray for several outputs, optional
-            float64 arrays of shape ``batch + output.shape`` to write to; may overlap the arguments.
+            Arrays of the function's dtype and of shape ``batch + output.shape`` to write to; may overlap the arguments.
         threads : int, optional
-            Upper limit of threads; the default is as many as the process may use. Never changes a bit.
+            Upper limit of threads; the default is that of :func:`get_num_threads`. Never changes a bit.
+        reduce : "sum", optional
+            Give the sums over the batch, each of the output's own shape, as float64. They are added in the order of a
+            fixed tree, which does not depend on ``threads``, in memory that does not grow with the batch.
+        progress : callable or True, optional
+            Called as ``progress(done, total)`` with numbers of input sets, in this thread; True shows a bar by tqdm.
 
         Returns
         -------
@@ -105,20 +118,24 @@ class Function:
         ShapeError
             Shapes that do not fit the declaration or do not broadcast, or an unfit ``out``.
         """
-        if len(args) == self._n_fast and out is threads is None and not named and _NUMBERS(map(type, args)):
+        plain = out is threads is reduce is progress is None and not named
+        if plain and len(args) == self._n_fast and _NUMBERS(map(type, args)):
             results = self._sweep_numbers(args, False, self._output_items)
             if results is not None:
                 return results if self._results is None else _tuple(self._results, results)
-        arrays, batch = self._bind(args, named)
-        shapes = [batch + output.shape for output in self.outputs]
-        names = [output.name for output in self.outputs]
-        targets, finish, results = results_like(shapes, len(batch), out, names, self.label, arrays)
-        self.sweep(arrays, batch, targets, None, threads)
-        finish()
-        results = [_scalar(result) for result in results]
+        summed = is_sum(reduce, out, self.label)
+        arrays, batch = self.signature.bind(args, named)
+        if summed:
+            results, _ = self._sum(arrays, batch, None, None, threads, progress)
+        else:
+            names = [output.name for output in self.outputs]
+            shapes = [batch + output.shape for output in self.outputs]
+            place = Results(shapes, self.dtype, len(batch), out, names, self.label, arrays)
+            self._sweep(arrays, batch, place.targets, None, None, threads, progress)
+            results = place.finish()
         return results[0] if self._results is None else self._results._make(results)
 
-    def value_and_grad(self, /, *args, wrt=None, threads=None, **named):
+    def value_and_grad(self, /, *args, wrt=None, out=None, threads=None, reduce=None, progress=None, **named):
         """Evaluate the scalar output and its gradient in one forward and one reverse sweep.
 
         Parameters
@@ -127,8 +144,13 @@ class Function:
             As for a call.
         wrt : str or sequence of str, optional
             The arguments to differentiate by; the default is every input and no parameter.
-        threads : int, optional
+        out : tuple, optional
+            ``(value, gradient)``: arrays to write to, in the form in which they are returned.
+        threads, progress : optional
             As for a call.
+        reduce : "sum", optional
+            Give the sums over the batch of the value and of the gradient: the value and gradient of a sum over data
+            rows. As for a call; the gradient by an argument has the argument's declared shape.
 
         Returns
         -------
@@ -154,93 +176,67 @@ class Function:
         >>> y, dy = f.value_and_grad(3.0, 0.5)
         >>> float(y), float(dy)
         (4.5, 3.0)
+        >>> y, dy = f.value_and_grad(3.0, [0.5, 1.0, 2.0], reduce="sum")
+        >>> float(y), float(dy)
+        (31.5, 21.0)
         """
-        fast = len(args) == self._n_fast and self._gradient_items is not None and wrt is threads is None and not named
-        if fast and _NUMBERS(map(type, args)):
+        plain = wrt is out is threads is reduce is progress is None and not named
+        if plain and len(args) == self._n_fast and self._gradient_items is not None and _NUMBERS(map(type, args)):
             results = self._sweep_numbers(args, True, self._gradient_items)
             if results is not None:
                 return results if self._gradients is None else (results[0], _tuple(self._gradients, results[1:]))
-        self.need_scalar_output("value_and_grad")
-        positions, kind = self._wrt(wrt)
-        arrays, batch = self._bind(args, named)
-        value = np.empty(batch)
-        gradient = [np.empty(batch + self.arguments[k].shape) for k in positions]
-        self.sweep(arrays, batch, [value], dict(zip(positions, gradient, strict=True)), threads)
-        gradient = [_scalar(g) for g in gradient]
-        return _scalar(value), gradient[0] if kind is None else kind._make(gradient)
+        self.signature.need_scalar_output("value_and_grad")
+        summed = is_sum(reduce, out, self.label)
+        positions, kind = self.signature.wrt(wrt)
+        arrays, batch = self.signature.bind(args, named)
+        (value,), gradient = self._derive(arrays, batch, None, positions, kind, out, threads, summed, progress)
+        return value, gradient
 
-    def grad(self, /, *args, wrt=None, threads=None, **named):
+    def grad(self, /, *args, wrt=None, threads=None, reduce=None, progress=None, **named):
         """The gradient alone; see :meth:`value_and_grad`."""
-        return self.value_and_grad(*args, wrt=wrt, threads=threads, **named)[1]
+        return self.value_and_grad(*args, wrt=wrt, threads=threads, reduce=reduce, progress=progress, **named)[1]
 
-    # -- binding ------------------------------------------------------------------------------------------
-    def _bind(self, args, named):
-        """Arrays of float64 in order of declaration, and the batch shape they broadcast to."""
-        values = self._in_order(args, named)
-        arrays, batches = [], []
-        for argument, value in zip(self.arguments, values, strict=True):
-            array, batch = batch_array(value, argument.name, argument.shape, self.label)
-            arrays.append(array)
-            batches.append(batch)
-        try:
-            return arrays, np.broadcast_shapes(*batches)
-        except ValueError:
-            listing = ", ".join(f"{a.name} {b}" for a, b in zip(self.arguments, batches, strict=True) if b)
-            raise ShapeError(f"{self.label}: the batch shapes {listing} do not broadcast together") from None
+    def vjp(self, args, cotangents, /, *, wrt=None, out=None, threads=None, reduce=None, progress=None):
+        """Evaluate the outputs and the product of cotangents with the Jacobian, in one sweep each way.
 
-    def _in_order(self, args, named):
-        if len(args) > len(self.arguments):
-            raise ArgumentError(
-                f"{self.label} takes {len(self.arguments)} arguments ({self._names()}), but {len(args)} were given"
-            )
-        values = list(args) + [_MISSING] * (len(self.arguments) - len(args))
-        for name, value in named.items():
-            k = self._positions.get(name)
-            if k is None:
-                raise ArgumentError(f"{self.label} has no argument {name!r}; it has {self._names()}")
-            if values[k] is not _MISSING:
-                raise ArgumentError(f"{self.label} got two values for {name!r}: by position and by name")
-            values[k] = value
-        missing = [a.name for a, v in zip(self.arguments, values, strict=True) if v is _MISSING]
-        if missing:
-            raise ArgumentError(f"{self.label} misses {', '.join(missing)}; it takes {self._names()}")
-        return values
+        Parameters
+        ----------
+        args : tuple or mapping
+            The arguments, in order or by name; shapes as for a call.
+        cotangents : float or array_like, or tuple or mapping of them for several outputs
+            The weight of each output, of shape ``batch + output.shape``; broadcasts with the arguments.
+        wrt, threads, reduce, progress
+            As for :meth:`value_and_grad`.
+        out : tuple, optional
+            ``(outputs, input_cotangents)``: arrays to write to, in the form in which they are returned.
 
-    def _wrt(self, wrt):
-        """Positions of the arguments to differentiate by, and the type of the result, None for a bare gradient."""
-        if wrt is None:
-            if not self._default_wrt:
-                raise ArgumentError(f"{self.label} has no inputs: name the parameters to differentiate by in wrt")
-            return self._default_wrt, self._gradients
-        try:
-            names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
-        except TypeError:
-            raise ArgumentError(f"wrt must be a name or several of {self._names()}, not {wrt!r}") from None
-        positions = []
-        for name in names:
-            if not isinstance(name, str) or name not in self._positions:
-                raise ArgumentError(f"wrt: {self.label} has no argument {name!r}; it has {self._names()}")
-            positions.append(self._positions[name])
-        if not positions or len(set(positions)) < len(positions):
-            raise ArgumentError(f"wrt must name at least one argument, each once, not {wrt!r}")
-        return tuple(positions), None if isinstance(wrt, str) else self._gradient_type(positions, bare=False)
+        Returns
+        -------
+        outputs : numpy.float64, ndarray, or named tuple of them for several outputs
+        input_cotangents : numpy.float64, ndarray, or named tuple of them for several arguments
+            Per argument, of shape ``batch + argument.shape``.
 
-    def _gradient_type(self, positions, bare=True):
-        if bare and len(positions) <= 1:
-            return None
-        return named_tuple_type("Gradient", tuple(self.arguments[k].name for k in positions))
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call.
 
-    def need_scalar_output(self, what):
-        """Raise an ArgumentError unless there is exactly one output, a scalar."""
-        if not self.is_scalar:
-            listing = ", ".join(f"{o.name} {o.shape}" for o in self.outputs)
-            raise ArgumentError(
-                f"{what} needs exactly one scalar output, but {self.label} has {listing}: declare one output "
-                "that is the sum or the component you want"
-            )
-
-    def _names(self):
-        return ", ".join(a.name for a in self.arguments) or "no arguments"
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph()
+        >>> x = graph.input("x", shape=2)
+        >>> graph.output(x * x, name="squares")
+        >>> f = graph.compile()
+        >>> f.vjp(([1.0, 2.0],), [1.0, 10.0])
+        (array([1., 4.]), array([ 2., 40.]))
+        """
+        summed = is_sum(reduce, out, self.label)
+        positions, kind = self.signature.wrt(wrt)
+        arrays, batch = self.signature.bind_packed(args)
+        seeds, batch = self.signature.bind_cotangents(cotangents, batch)
+        results, gradient = self._derive(arrays, batch, seeds, positions, kind, out, threads, summed, progress)
+        return results[0] if self._results is None else self._results._make(results), gradient
 
     @property
     def label(self):
@@ -268,15 +264,63 @@ class Function:
         idle.append(single)
         return results
 
-    def sweep(self, arrays, batch, results, gradients, threads):
-        """Sweep float64 ``arrays`` over ``batch`` into ``results`` and, by argument position, ``gradients``."""
-        sets = math.prod(batch)
+    def _derive(self, arrays, batch, seeds, positions, kind, out, threads, summed, progress):
+        """Outputs, as a list, and the gradient in the form of ``kind``."""
+        if summed:
+            results, gradients = self._sum(arrays, batch, positions, seeds, threads, progress)
+            return results, gradients[0] if kind is None else kind._make(gradients)
+        names = [o.name for o in self.outputs] + [f"the gradient by {self.arguments[k].name}" for k in positions]
+        shapes = [batch + o.shape for o in self.outputs] + [batch + self.arguments[k].shape for k in positions]
+        place = Results(
+            shapes, self.dtype, len(batch), self._joined(out, kind), names, self.label, [*arrays, *(seeds or ())]
+        )
+        m = len(self.outputs)
+        gradients = dict(zip(positions, place.targets[m:], strict=True))
+        self._sweep(arrays, batch, place.targets[:m], gradients, seeds, threads, progress)
+        results = place.finish()
+        return results[:m], results[m] if kind is None else kind._make(results[m:])
+
+    def _joined(self, out, kind):
+        """``(outputs, gradient)`` as one list of arrays; what does not fit is left for ``Results`` to refuse."""
+        if not isinstance(out, tuple | list) or len(out) != 2:
+            return out if out is None or not isinstance(out, np.ndarray) else [out]
+        outputs, gradient = out
+        outputs = [outputs] if self._results is None or not isinstance(outputs, tuple | list) else outputs
+        return [*outputs, *([gradient] if kind is None or not isinstance(gradient, tuple | list) else gradient)]
+
+    def _tables(self, arrays, batch, seeds, one_by_one):
+        """Tables of the leaves and of the cotangents."""
+        if one_by_one:
+            arrays, seeds = (
+                None if given is None else [np.require(a, np.float64, "A") for a in given] for given in (arrays, seeds)
+            )
         leaves = addresses_of([(array, a.shape) for array, a in zip(arrays, self.arguments, strict=True)], batch)
+        if seeds is not None:
+            seeds = addresses_of([(array, o.shape) for array, o in zip(seeds, self.outputs, strict=True)], batch)
+        return leaves, seeds
+
+    def _sweep(self, arrays, batch, results, gradients, seeds, threads, progress):
+        """Sweep ``arrays`` over ``batch`` into ``results`` and, by argument position, ``gradients``."""
+        sets = math.prod(batch)
+        leaves, seeds = self._tables(arrays, batch, seeds, self.sweeper.one_by_one(sets, gradients is not None))
         outputs = addresses_of([(r, o.shape) for r, o in zip(results, self.outputs, strict=True)], batch)
         wanted = None
         if gradients is not None:
             wanted = addresses_of([(gradients.get(k), a.shape) for k, a in enumerate(self.arguments)], batch)
-        self.sweeper.sweep(sets, leaves, outputs, wanted, threads)
+        self.sweeper.sweep(sets, leaves, outputs, wanted, threads, seeds, progress)
+
+    def _sum(self, arrays, batch, positions, seeds, threads, progress):
+        """Sums over the batch: outputs and, for ``positions``, gradients, as lists."""
+        leaves, seeds = self._tables(arrays, batch, seeds, False)
+        wanted = None
+        if positions is not None:
+            wanted = np.repeat([k in positions for k in range(len(self.arguments))], [a.size for a in self.arguments])
+        totals, gradient = self.sweeper.sum(math.prod(batch), leaves, wanted, threads, seeds, progress)
+        results = _shaped(totals, self.outputs)
+        if positions is None:
+            return results, None
+        gradients = _shaped(gradient, self.arguments)
+        return results, [gradients[k] for k in positions]
 
     # -- saving -------------------------------------------------------------------------------------------
     def to_bytes(self):
@@ -303,9 +347,8 @@ class Function:
         return f"<{self.label}: ({arguments}) -> ({outputs}), {self.program.n_operations} operations>"
 
 
-_MISSING = object()
-
-
-def _scalar(array):
-    """A 0-d array as the NumPy scalar it holds."""
-    return array[()] if array.shape == () else array
+def _shaped(numbers, declared):
+    """One flat array of all scalars as arrays of the declared shapes."""
+    ends = np.cumsum([item.size for item in declared])
+    parts = np.split(numbers, ends[:-1]) if len(declared) else []
+    return [scalar(part.reshape(item.shape)) for part, item in zip(parts, declared, strict=True)]

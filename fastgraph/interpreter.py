@@ -19,7 +19,7 @@ def operations(program):
         columns = op.arity + bool(flags & MASKED)
         operands = program.operands[at : at + columns * count].reshape(columns, count).T.tolist()
         for i, row in enumerate(operands):
-            n = () if op.immediate is None else (np.float64(immediate),)
+            n = () if op.immediate is None else (program.dtype.type(immediate),)
             mask = row[op.arity] if flags & MASKED else None
             yield op, slot + i, row[: op.arity], n, mask, flags, k >= program.n_value_runs
         slot += count
@@ -33,29 +33,48 @@ def forward(program, leaves):
     ----------
     program : Program
     leaves : array_like, shape (n_leaves, ...)
+        Rounded to the program's dtype.
 
     Returns
     -------
     list of ndarray
     """
-    m = NumPyMachine()
-    leaves = [np.atleast_1d(np.asarray(leaf, np.float64)) for leaf in leaves]
+    m = NumPyMachine(program.dtype)
+    with np.errstate(over="ignore"):
+        leaves = [np.atleast_1d(np.asarray(leaf, program.dtype)) for leaf in leaves]
     batch = np.broadcast_shapes((1,), *(leaf.shape for leaf in leaves))
     values = [np.broadcast_to(leaf, batch) for leaf in leaves]
     values += [np.full(batch, constant) for constant in program.constants]
     with np.errstate(all="ignore"):
         for op, _, operands, n, _, _, _ in operations(program):
             r = op.apply(m, *(values[x] for x in operands), *n)
-            values.append(np.broadcast_to(np.asarray(r, np.float64), batch))
+            values.append(np.broadcast_to(m.floats(r), batch))
     return values
+
+
+def constant_outputs(program):
+    """Outputs of a program without leaves: run by run instead of one operation after the other, which is faster."""
+    m = NumPyMachine(program.dtype)
+    values = np.empty(program.n_slots, program.dtype)
+    slot, at = program.first_operation, 0
+    values[:slot] = program.constants
+    with np.errstate(all="ignore"):
+        for opcode, _, immediate, count in program.runs.tolist():
+            op = TABLE[opcode]
+            operands = program.operands[at : at + op.arity * count].reshape(op.arity, count)
+            n = () if op.immediate is None else (np.full(count, immediate, program.dtype),)
+            values[slot : slot + count] = op.apply(m, *values[operands], *n)
+            slot += count
+            at += op.arity * count
+    return values[program.outputs]
 
 
 def reverse(program, values, cotangents):
     """Adjoints of every slot, for the cotangents of the outputs, in the order in which the kernels add them up."""
-    m = NumPyMachine()
-    adjoints = [np.zeros(values[0].shape if values else (1,)) for _ in values]
+    m = NumPyMachine(program.dtype)
+    adjoints = [np.zeros(values[0].shape if values else (1,), program.dtype) for _ in values]
     for slot, cotangent in zip(program.outputs.tolist(), cotangents, strict=True):
-        adjoints[slot] = adjoints[slot] + cotangent
+        adjoints[slot] = adjoints[slot] + m.floats(cotangent)
     with np.errstate(all="ignore"):
         for run in reversed(_runs(program)):
             for op, slot, operands, n, mask, flags, is_mask in reversed(run):
@@ -67,7 +86,7 @@ def reverse(program, values, cotangents):
                     if share is None or not flags & (1 << k):
                         continue
                     if mask is not None:
-                        share = np.where(values[mask] != 0.0, share, 0.0)
+                        share = m.where(values[mask] != 0.0, share, 0.0)
                     adjoints[x] = adjoints[x] + share
     return adjoints
 

@@ -60,8 +60,9 @@ class adaptive:  # noqa: N801  (a decorator)
 
     SMALL = 400  # nodes; about 90 microseconds a node in Python, all passes together
 
-    def __init__(self, function):
+    def __init__(self, function, per_node=1):
         self.python = function
+        self.per_node = per_node  # how much of the first argument there is to a node
         self._machine = None
         self.__name__, self.__doc__ = function.__name__, function.__doc__
 
@@ -73,10 +74,15 @@ class adaptive:  # noqa: N801  (a decorator)
         return self._machine
 
     def __call__(self, *args):
-        if self._machine is None and len(args[0]) <= self.SMALL:
+        if self._machine is None and len(args[0]) <= self.per_node * self.SMALL:
             with np.errstate(over="ignore"):  # hashes wrap
                 return self.python(*args)
         return self.machine(*args)
+
+
+def adaptive_by_operands(function):
+    """As ``adaptive``, where the first argument is operands: two of them count as a node."""
+    return adaptive(function, per_node=2)
 
 
 helper = register_jitable  # callable from Python and from compiled code

@@ -1,18 +1,18 @@
-"""Layout: arrays as the kernels see them, an address and a stride per scalar.
+"""Layout: arrays as the kernels see them, an address, a stride and a kind per scalar.
 
-In: what a user passed. Out: float64 arrays and :class:`Table` s of addresses, without a copy where the layout allows.
+In: what a user passed. Out: arrays and :class:`Table` s of addresses, without a copy where the layout allows.
 """
 
 import math
 
 import numpy as np
 
-from fastgraph.engine.sweeper import Table, address_of
+from fastgraph.engine.workspace import Table, address_of, kind_of
 from fastgraph.errors import ArgumentError, ShapeError
 
 
 def batch_array(value, name, shape, label):
-    """``value`` as float64 and its batch shape, the axes before the declared ``shape``."""
+    """``value`` as an array of real numbers, and its batch shape, the axes before the declared ``shape``."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ArgumentError(f"{label} got a masked array for {name}: fill or drop the masked values first")
     try:
@@ -28,8 +28,9 @@ def batch_array(value, name, shape, label):
         what = f"its last axes must be {shape}" if len(shape) > 1 else f"its last axis must be {math.prod(shape)}"
         declared = f"{name} was declared with shape {shape}"
         raise ShapeError(f"{label} got {name} with shape {array.shape}: {what} ({declared})")
-    array = array.astype(np.float64, copy=False)
-    return (array if array.flags.aligned else array.copy()), array.shape[:n]
+    if kind_of(array.dtype) is None:  # half and extended precision, foreign byte order: the kernels do not read them
+        array = array.astype(np.float64)
+    return array, array.shape[:n]
 
 
 def _kind(value, array):
@@ -41,32 +42,49 @@ def _kind(value, array):
     return str(array.dtype)
 
 
+def common_batch(names, batches, label):
+    """The shape that batch shapes broadcast to."""
+    try:
+        return np.broadcast_shapes(*batches)
+    except ValueError:
+        listing = ", ".join(f"{name} {batch}" for name, batch in zip(names, batches, strict=True) if batch)
+        raise ShapeError(f"{label}: the batch shapes {listing} do not broadcast together") from None
+
+
 def addresses_of(pairs, batch):
     """The :class:`Table` of the scalars of ``(array of shape batch' + shape, shape)`` pairs, broadcast to ``batch``.
 
     ``None`` for an array gives addresses 0, which says that nobody wants these results. An array whose batch axes
-    have no common stride is copied; results are made by :func:`results_like`, so that theirs have.
+    have no common stride is copied; results are made by :func:`results_like`, so that theirs have. A stride of 0
+    says that the scalar is the same for every set.
     """
-    addresses, strides, keep = [], [], []
+    columns = np.zeros((3, sum(math.prod(shape) for _, shape in pairs)), np.int64)
+    keep, start = [], 0
     for array, shape in pairs:
-        if array is None:
-            addresses.append(np.zeros(math.prod(shape), np.int64))
-            strides.append(addresses[-1])
-            continue
-        array = np.broadcast_to(array, batch + shape, subok=False) if array.shape != batch + shape else array
-        step = batch_stride(array, len(batch))
-        if step is None:
-            array = np.ascontiguousarray(array)
+        stop = start + math.prod(shape)
+        if array is not None:
+            array = np.broadcast_to(array, batch + shape, subok=False) if array.shape != batch + shape else array
             step = batch_stride(array, len(batch))
-        offsets = np.zeros(1, np.int64)
-        for size, stride in zip(shape, array.strides[len(batch) :], strict=True):
-            offsets = (offsets[:, None] + stride * np.arange(size)).ravel()
-        addresses.append(address_of(array) + offsets)
-        strides.append(np.full(len(offsets), step))
-        keep.append(array)
-    if not addresses:
-        return Table(np.zeros(0), np.zeros(0), keep)
-    return Table(np.concatenate(addresses), np.concatenate(strides), keep)
+            if step is None:
+                array = np.ascontiguousarray(array)
+                step = batch_stride(array, len(batch))
+            columns[0, start:stop] = _offsets(shape, array.strides[len(batch) :])
+            columns[0, start:stop] += address_of(array)
+            columns[1, start:stop] = step
+            columns[2, start:stop] = kind_of(array.dtype)
+            keep.append(array)
+        start = stop
+    return Table(columns, keep)
+
+
+def _offsets(shape, strides):
+    """Bytes from the first scalar to each, in C order."""
+    if len(shape) == 1:
+        return np.arange(0, shape[0] * strides[0], strides[0]) if strides[0] and shape[0] else 0
+    offsets = np.zeros(1, np.int64)
+    for size, stride in zip(shape, strides, strict=True):
+        offsets = (offsets[:, None] + stride * np.arange(size)).ravel()
+    return offsets
 
 
 def batch_stride(array, n_axes):
@@ -86,40 +104,59 @@ def batch_stride(array, n_axes):
     return 0 if step is None else step
 
 
-def results_like(shapes, n_axes, out, names, label, inputs):
-    """Arrays to write results to, what to do when they are written, and the arrays to hand to the user.
+class Results:
+    """Arrays to write results to, and the arrays to hand to the user.
 
     Without ``out`` they are new. An ``out`` that overlaps an input or another ``out``, or has no single stride over
-    its ``n_axes`` batch axes, is written by a copy at the end.
+    its ``n_axes`` batch axes, is written by a copy when all is done.
     """
-    if out is None:
-        results = [np.empty(shape) for shape in shapes]
-        return results, lambda: None, results
-    given = [out] if isinstance(out, np.ndarray) else list(out) if isinstance(out, tuple | list) else None
-    if given is None or len(given) != len(shapes):
-        wanted = f"one float64 array per output ({', '.join(names)})"
-        raise ArgumentError(f"{label}: out must be {wanted}, not {type(out).__name__}")
-    targets, copies = [], []
-    for k, (array, shape, name) in enumerate(zip(given, shapes, names, strict=True)):
-        _check_out(array, shape, name, label)
-        others = [*inputs, *given[:k], *given[k + 1 :]]
-        if batch_stride(array, n_axes) is None or any(np.may_share_memory(array, other) for other in others):
-            targets.append(np.empty(shape))
-            copies.append((array, targets[-1]))
-        else:
-            targets.append(array)
 
-    def finish():
-        for array, written in copies:
+    def __init__(self, shapes, dtype, n_axes, out=None, names=(), label="", inputs=()):
+        if out is None:
+            self.targets = self.given = [np.empty(shape, dtype) for shape in shapes]
+            self._copies = ()
+            return
+        given = [out] if isinstance(out, np.ndarray) else list(out) if isinstance(out, tuple | list) else None
+        if given is None or len(given) != len(shapes):
+            wanted = f"one {dtype} array per result ({', '.join(names)})"
+            what = type(out).__name__ if given is None else f"{len(given)} of them"
+            raise ArgumentError(f"{label}: out must be {wanted}, not {what}")
+        self.given, self.targets, self._copies = given, [], []
+        for k, (array, shape, name) in enumerate(zip(given, shapes, names, strict=True)):
+            _check_out(array, shape, dtype, name, label)
+            others = [*inputs, *given[:k], *given[k + 1 :]]
+            if batch_stride(array, n_axes) is None or any(_overlap(array, other) for other in others):
+                self.targets.append(np.empty(shape, dtype))
+                self._copies.append((array, self.targets[-1]))
+            else:
+                self.targets.append(array)
+
+    def finish(self):
+        """Write what could not be written in place; the arrays for the user, NumPy scalars for 0-d ones."""
+        for array, written in self._copies:
             array[...] = written
+        return [scalar(array) for array in self.given]
 
-    return targets, finish, given
+
+def scalar(array):
+    """A 0-d array as the NumPy scalar it holds."""
+    return array[()] if array.shape == () else array
 
 
-def _check_out(array, shape, name, label):
-    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray) or array.dtype != np.float64:
+def _overlap(a, b):
+    """Whether two arrays share a byte; True where that is hard to tell."""
+    if not np.may_share_memory(a, b):
+        return False
+    try:
+        return np.shares_memory(a, b, max_work=10_000)  # columns of one table do not: a copy would be as large as they
+    except np.exceptions.TooHardError:
+        return True
+
+
+def _check_out(array, shape, dtype, name, label):
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray) or array.dtype != dtype:
         what = f"{type(array).__name__} of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise ArgumentError(f"{label}: out for {name} must be a float64 array, not {what}")
+        raise ArgumentError(f"{label}: out for {name} must be a {dtype} array, not {what}")
     if array.shape != shape:
         raise ShapeError(f"{label}: out for {name} has shape {array.shape}, but the result has shape {shape}")
     if not array.flags.writeable or not array.flags.aligned:

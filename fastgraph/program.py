@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastgraph.errors import ProgramError
-from fastgraph.jit import adaptive
+from fastgraph.jit import adaptive_by_operands
 from fastgraph.ops import TABLE
 from fastgraph.ops.arrays import ARITY, FLOWS, IMMEDIATE_RANGE
 from fastgraph.ops.row import MASKED
 
+DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
 RUN = np.dtype([("opcode", "u2"), ("flags", "u2"), ("immediate", "i4"), ("count", "u4")])
 MAX_SLOTS = 2**32 - 1
 PADDING = 16  # operands the kernels may read past the last one, as whole vectors
@@ -40,7 +41,7 @@ class Program:
     Attributes
     ----------
     n_leaves : int
-    constants : float64 (c,)
+    constants : dtype (c,)
     runs : structured (r,)
         ``opcode``, ``flags`` (which operands receive an adjoint; whether a column of masks follows), ``immediate``,
         ``count``.
@@ -50,6 +51,9 @@ class Program:
         For each run, operand by operand, ``count`` slots; then the masks' slots if the run has any.
     outputs : uint32 (m,)
         Slots.
+    dtype : float64 or float32
+        What a slot holds, and what every operation rounds to: values, adjoints and constants alike. A float32 program
+        takes no immediate that is not, with its neighbours, a float32 number: -2**24 < n < 2**24.
 
     All arrays are read-only copies, verified on construction, so that nothing unverified reaches a kernel.
     """
@@ -60,12 +64,15 @@ class Program:
     n_value_runs: int
     operands: np.ndarray
     outputs: np.ndarray
+    dtype: np.dtype = DTYPES[0]
 
     def __post_init__(self):
         freeze = object.__setattr__
+        if not isinstance(self.dtype, np.dtype) or self.dtype not in DTYPES:
+            raise ProgramError(f"the dtype of a program is float64 or float32, as numpy.dtype, not {self.dtype!r}")
         freeze(self, "n_leaves", _count(self.n_leaves, "n_leaves"))
         freeze(self, "n_value_runs", _count(self.n_value_runs, "n_value_runs"))
-        freeze(self, "constants", _frozen(self.constants, np.dtype(np.float64), "constants"))
+        freeze(self, "constants", _frozen(self.constants, self.dtype, "constants"))
         freeze(self, "runs", _frozen(self.runs, RUN, "runs"))
         freeze(self, "operands", _frozen(self.operands, np.dtype(np.uint32), "operands", PADDING))
         freeze(self, "outputs", _frozen(self.outputs, np.dtype(np.uint32), "outputs"))
@@ -129,7 +136,7 @@ class Program:
         first, n_slots = self.first_operation, self.n_slots
         fault, run, value = _verify(
             self.operands, *(self.runs[field].astype(np.int64) for field in RUN.names), self.n_value_runs,
-            self.n_leaves, first, n_slots, self.outputs, ARITY, FLOWS, IMMEDIATE_RANGE,
+            self.n_leaves, first, n_slots, self.outputs, ARITY, FLOWS, immediate_range(self.dtype),
         )  # fmt: skip
         if fault:
             where = "" if run < 0 else f"run {run}: "
@@ -165,10 +172,17 @@ class Program:
         return "\n".join(lines)
 
     def __repr__(self):
+        kind = "" if self.dtype == np.float64 else f" of {self.dtype}"
         return (
-            f"<Program: {self.n_leaves} leaves, {len(self.constants)} constants, {self.n_operations} operations in "
-            f"{len(self.runs)} runs, {len(self.outputs)} outputs, {self.nbytes} bytes>"
+            f"<Program{kind}: {self.n_leaves} leaves, {len(self.constants)} constants, {self.n_operations} operations "
+            f"in {len(self.runs)} runs, {len(self.outputs)} outputs, {self.nbytes} bytes>"
         )
+
+
+def immediate_range(dtype):
+    """Per opcode, the lowest and the highest immediate: those of the table, with neighbours, that ``dtype`` holds."""
+    limit = 2 ** (np.finfo(dtype).nmant + 1) - 1
+    return np.clip(IMMEDIATE_RANGE, -limit, limit)
 
 
 def _count(value, name):
@@ -186,7 +200,7 @@ def _frozen(array, dtype, name, padding=0):
     return np.frombuffer(data, dtype=dtype)[: len(array)]
 
 
-@adaptive
+@adaptive_by_operands
 def _verify(
     operands, opcodes, run_flags, immediates, counts, n_value_runs, n_leaves, first, n_slots, outputs,
     arity, flows, immediate_range,

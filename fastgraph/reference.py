@@ -1,7 +1,7 @@
 """The reference machine: the machine interface of ``fastgraph.vecmath`` on NumPy arrays.
 
-In: lanes as float64, int64 and bool arrays. Out: the bits the compiled kernels give, slowly, one step of an
-elementary function at a time, in a debugger if wanted.
+In: lanes as arrays of floats, of integers as wide, and of booleans. Out: the bits the compiled kernels give, slowly,
+one step of an elementary function at a time, in a debugger if wanted.
 """
 
 from fractions import Fraction
@@ -18,6 +18,11 @@ class NumPyMachine:
 
     Warnings of NumPy (overflow, invalid) are the caller's to silence: ``with np.errstate(all="ignore")``.
 
+    Parameters
+    ----------
+    dtype : float64 or float32
+        What a lane holds; arrays that mix with Python numbers keep it.
+
     Examples
     --------
     >>> import numpy as np
@@ -32,35 +37,44 @@ class NumPyMachine:
     trunc = staticmethod(np.trunc)
     rint = staticmethod(np.rint)
 
+    def __init__(self, dtype=np.float64):
+        self.dtype = np.dtype(dtype)
+        self._single = self.dtype == np.float32
+        self._integer, self._unsigned = (np.int32, np.uint32) if self._single else (np.int64, np.uint64)
+
+    def floats(self, value):
+        return np.asarray(value, self.dtype)
+
     def copysign(self, x, y):
-        return np.copysign(np.float64(x), y)
+        return np.copysign(self.floats(x), y)
 
     def fma(self, x, y, z):
-        return exact_fma(*np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (x, y, z))))
+        terms = np.broadcast_arrays(*(self.floats(v) for v in (x, y, z)))
+        return single_fma(*terms) if self._single else exact_fma(*terms)
 
     def bits(self, x):
-        return np.asarray(x, np.float64).view(np.int64)
+        return self.floats(x).view(self._integer)
 
     def from_bits(self, i):
-        return np.asarray(i, np.int64).view(np.float64)
+        return np.asarray(i, self._integer).view(self.dtype)
 
     def to_int(self, x):
-        return np.asarray(x).astype(np.int64)
+        return np.asarray(x).astype(self._integer)
 
     def to_float(self, i):
-        return np.asarray(i).astype(np.float64)
+        return np.asarray(i).astype(self.dtype)
 
     def shr(self, i, count):
-        return (np.asarray(i).view(np.uint64) >> np.asarray(count).astype(np.uint64)).view(np.int64)
+        return (np.asarray(i).view(self._unsigned) >> np.asarray(count).astype(self._unsigned)).view(self._integer)
 
     def table(self, values, index):
-        return np.asarray(values, np.float64)[index]
+        return self.floats(values)[index]
 
     def where(self, mask, x, y):
         if isinstance(x, tuple):
             return tuple(self.where(mask, a, b) for a, b in zip(x, y, strict=True))
         if isinstance(x, int | float) and isinstance(y, int | float):
-            x = np.float64(x)
+            x = self.dtype.type(x)
         return np.where(mask, x, y)
 
     def rare(self, mask, slow, fast):
@@ -71,15 +85,33 @@ class NumPyMachine:
             state = body(*state)
         return tuple(state)
 
-    def floats(self, value):
-        return np.asarray(value, np.float64)
+    def widened(self, function, *args):
+        """``function(m, *lanes)``, or the elementary function of that name, in binary64, rounded to binary32."""
+        wide = NumPyMachine()
+        lanes = (self.floats(arg).astype(np.float64) for arg in args)
+        result = getattr(wide, function)(*lanes) if isinstance(function, str) else function(wide, *lanes)
+        return np.asarray(result).astype(np.float32)
 
     def __getattr__(self, name):
         try:
             function = vecmath.FUNCTIONS[name]
         except KeyError:
             raise AttributeError(f"the machine interface has no {name!r}") from None
-        return lambda *args: function(self, *args)
+        if not self._single or function.inline:
+            return lambda *args: function(self, *args)
+        return lambda *args: vecmath.variant(name)(self, *(self.floats(arg) for arg in args))
+
+
+def single_fma(x, y, z):
+    """x*y + z with one rounding, for float32 arrays of one shape.
+
+    The product is exact in binary64. The sum, rounded there to odd, rounds to binary32 as the exact one does (Boldo and
+    Melquiond 2008), since it has more than two bits to spare.
+    """
+    x, y, z = (np.asarray(v, np.float64) for v in (x, y, z))
+    with np.errstate(all="ignore"):
+        plain = x * y + z
+        return np.where(np.isfinite(plain) & (plain != 0.0), _add_to_odd(x * y, z), plain).astype(np.float32)
 
 
 def exact_fma(x, y, z):

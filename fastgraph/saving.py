@@ -13,23 +13,29 @@ import numpy as np
 from fastgraph.errors import ProgramError
 from fastgraph.graph import Argument, Output, is_name
 from fastgraph.ops import OPS, TABLE
-from fastgraph.program import RUN, Program
+from fastgraph.program import DTYPES, RUN, Program
 
 _MAGIC = b"fastgraph\x00\x01"
 _PREFIX = struct.Struct("<QI")
-_ARRAYS = {
-    "constants": np.dtype("<f8"),
-    "runs": RUN.newbyteorder("<"),
-    "operands": np.dtype("<u4"),
-    "outputs": np.dtype("<u4"),
-}
+
+
+def _kinds(dtype):
+    """The arrays of a program of ``dtype``, in order, and how they are written."""
+    return {
+        "constants": dtype.newbyteorder("<"),
+        "runs": RUN.newbyteorder("<"),
+        "operands": np.dtype("<u4"),
+        "outputs": np.dtype("<u4"),
+    }
 
 
 def to_bytes(program, arguments, outputs, name):
     """Bytes from which :func:`from_bytes` rebuilds the pieces of a Function."""
-    arrays = {key: np.ascontiguousarray(getattr(program, key), dtype=kind) for key, kind in _ARRAYS.items()}
+    kinds = _kinds(program.dtype)
+    arrays = {key: np.ascontiguousarray(getattr(program, key), dtype=kind) for key, kind in kinds.items()}
     header = {
         "name": name,
+        "dtype": program.dtype.name,
         "ops": [op.name for op in TABLE],
         "arguments": [[a.name, a.shape, a.differentiable] for a in arguments],
         "outputs": [[o.name, o.shape] for o in outputs],
@@ -54,8 +60,11 @@ def from_bytes(data):
     try:
         (size,) = struct.unpack_from("<Q", body)
         header = json.loads(body[8 : 8 + size])
+        if not isinstance(header, dict):
+            raise ValueError("the header is not an object")
         arrays, at = {}, 8 + size
-        for key, kind in _ARRAYS.items():
+        dtype = _dtype(header.get("dtype", "float64"))  # once there was no choice
+        for key, kind in _kinds(dtype).items():
             length = header["lengths"][key]
             if not isinstance(length, int) or not 0 <= length <= (len(body) - at) // kind.itemsize:
                 raise ValueError(f"array {key} does not fit")
@@ -76,7 +85,7 @@ def from_bytes(data):
         if isinstance(error, ProgramError):
             raise
         raise ProgramError(f"these bytes are not a saved fastgraph Function: {error}") from None
-    program = Program(counts[0], arrays["constants"], arrays["runs"], counts[1], arrays["operands"], arrays["outputs"])
+    program = Program(counts[0], runs=arrays.pop("runs"), n_value_runs=counts[1], dtype=dtype, **arrays)
     return program, arguments, outputs, name
 
 
@@ -112,6 +121,13 @@ def _name(value):
     if not is_name(value):
         raise ValueError(f"{value!r} is not a name")
     return value
+
+
+def _dtype(value):
+    for dtype in DTYPES:
+        if value == dtype.name:
+            return dtype
+    raise ValueError(f"dtype {value!r} is not float64 or float32")
 
 
 def _shape(value):

@@ -6,7 +6,8 @@
 import numpy as np
 
 from fastgraph import interpreter
-from fastgraph.engine.sweeper import Sweeper, Table, address_of
+from fastgraph.engine.sweeper import Sweeper
+from fastgraph.engine.workspace import Table, address_of
 
 
 def reference(program, leaves):
@@ -41,7 +42,7 @@ def one(program, leaves):
 def _rows(array):
     """The table of an array whose rows are scalars over the batch."""
     n, sets = array.shape
-    return Table(address_of(array) + 8 * sets * np.arange(n), np.full(n, 8), array)
+    return Table.of(address_of(array) + 8 * sets * np.arange(n), 8, array)
 
 
 ENGINES = {"reference": reference, "one": one, "tile": tile}

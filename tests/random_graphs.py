@@ -12,8 +12,10 @@ import fastgraph as fg
 from fastgraph import compiler
 from fastgraph.expr import FUNCTIONS
 from fastgraph.ops import OPS, TABLE
+from fastgraph.ops.accuracy import immediates_of
 from fastgraph.ops.table import EDGES
-from fastgraph.passes import Columns
+from fastgraph.passes import Columns, narrow
+from fastgraph.program import DTYPES
 from fastgraph.reference import NumPyMachine
 
 PROBES = 3
@@ -56,7 +58,9 @@ def pick(choices, sequence):
     return sequence[choices.below(len(sequence))]
 
 
-def record(choices, n_ops=30, n_inputs=3, n_outputs=1, ops=TABLE, constants=CONSTANTS + EDGES):
+def record(
+    choices, n_ops=30, n_inputs=3, n_outputs=1, ops=TABLE, constants=CONSTANTS + EDGES, dtype=np.float64
+):  # fmt: skip
     """Record a graph of ``n_ops`` operations on ``n_inputs`` scalar inputs and constants.
 
     Parameters
@@ -66,6 +70,8 @@ def record(choices, n_ops=30, n_inputs=3, n_outputs=1, ops=TABLE, constants=CONS
     ops : sequence of Op
     constants : sequence of float
         What every sixteenth operand is drawn from.
+    dtype : float64 or float32
+        What the graph can be compiled for: of immediates, those it holds.
 
     Returns
     -------
@@ -81,7 +87,7 @@ def record(choices, n_ops=30, n_inputs=3, n_outputs=1, ops=TABLE, constants=CONS
             if not any(op.flows) and choices.below(3):
                 continue
             operands = [_operand(choices, graph, nodes, unused, constants) for _ in range(op.arity)]
-            n = () if op.immediate is None else (pick(choices, op.domain.immediates),)
+            n = () if op.immediate is None else (pick(choices, immediates_of(op, dtype)),)
             with np.errstate(all="ignore"):
                 lanes = tuple(np.full(PROBES, float(i)) for i in n)
                 value = np.broadcast_to(op.apply(m, *(v for _, v in operands), *lanes), PROBES)
@@ -141,6 +147,6 @@ def columns_of(graph):
     return Columns(*graph.columns())
 
 
-def plain_program(graph):
+def plain_program(graph, dtype=DTYPES[0]):
     """The program of a graph on which no pass but the scheduler has run: nothing folded, shared, pruned or masked."""
-    return compiler._assemble(columns_of(graph), sum(argument.size for argument in graph.arguments))
+    return compiler._assemble(narrow(columns_of(graph), dtype), sum(a.size for a in graph.arguments), dtype)

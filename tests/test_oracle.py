@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -10,32 +11,36 @@ import pytest
 
 from fastgraph.ops import OPS, TABLE, contribution
 from fastgraph.ops.__main__ import main
-from fastgraph.ops.accuracy import arguments, error, measure, values
+from fastgraph.ops.accuracy import arguments, bound, error, immediates_of, measure, specials_of, values
 from fastgraph.ops.oracle import Oracle, Real, exact_partials, exact_value, spacing, ulps
+from fastgraph.program import DTYPES
 from fastgraph.reference import NumPyMachine
 
 INF, NAN = math.inf, math.nan
 EVERY_OP = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+EVERY_DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 
 
 # -- values -------------------------------------------------------------------------------------------------
 
 
+@EVERY_DTYPE
 @EVERY_OP
-def test_value_is_within_the_bound_of_its_row(op):
-    found = measure(op, points=400, seed=1)
+def test_value_is_within_the_bound_of_its_row(op, dtype):
+    found = measure(op, points=400, seed=1, dtype=dtype)
     assert found.within_bound, f"{found.worst} ulps at {found.where}"
 
 
+@EVERY_DTYPE
 @EVERY_OP
-def test_special_values_and_signs_of_zero(op):
+def test_special_values_and_signs_of_zero(op, dtype):
     wrong = []
-    combinations = np.array(list(itertools.product(*op.domain.specials))).T
-    for n in op.domain.immediates or (None,):
+    combinations = np.array(list(itertools.product(*specials_of(op, dtype))), dtype).T
+    for n in immediates_of(op, dtype) or (None,):
         for got, args in zip(values(op, combinations, n).tolist(), combinations.T.tolist(), strict=True):
             exact = exact_value(op, args, n)
             same_zero = got != 0.0 or math.copysign(1.0, got) == (-1.0 if exact.negative else 1.0)
-            if not (error(op, args, n, got, exact) <= op.ulps and same_zero):
+            if not (error(op, args, n, got, exact, dtype) <= bound(op, dtype) and same_zero):
                 wrong.append((args, n, got, exact))
     assert wrong == []
 
@@ -81,9 +86,9 @@ def test_mod_is_that_of_python(x, y):
 
 # A partial may be wrong by this many times: its unit in the last place, plus what it moves by when an operand moves by
 # half a unit (relative 2**-53), plus what it moves by with the rounding of a subnormal value, which rules may use. And
-# by 2**-1022 in any case: an intermediate result may underflow. Values that overflow have no partials to speak of.
+# by the smallest normal number in any case: an intermediate result may underflow. Values that overflow have no partials
+# to speak of. In float32 the same holds with float32's numbers.
 ALLOWANCE = 4
-SMALLEST_NORMAL = 2.0**-1022
 COARSE = ("pow", 1)  # its rule forms y - 1, so that a small y is rounded in units of 1
 
 
@@ -96,60 +101,64 @@ def rule_partials(op, m, operands, n=None):
     return [0.0 * one if share is None else share for share in shares]
 
 
-def allowance(op, args, n, exact, k):
+def allowance(op, args, n, exact, k, dtype):
     """How far partial ``k`` may be off, in ulps of ``exact``, its true value."""
-    moved = mpmath.mpf(0)
+    moved, kind = mpmath.mpf(0), np.finfo(dtype)
+    smallest_normal = float(kind.tiny)
     with mpmath.workprec(200):
         for j, arg in enumerate(args):
             if arg == 0.0:
                 continue
             for direction in (1, -1):
                 size = max(abs(arg), 1.0) if (op.name, j) == COARSE else abs(arg)
-                nearby = arg + direction * mpmath.ldexp(size, -53)
-                there = exact_partials(op, [*args[:j], nearby, *args[j + 1 :]], n)[k]
+                nearby = arg + direction * mpmath.ldexp(size, -1 - kind.nmant)
+                there = exact_partials(op, [*args[:j], nearby, *args[j + 1 :]], n, dtype)[k]
                 if there is not None:
                     moved += abs(there.value - exact.value)
                     break
         size = abs(exact_value(op, args, n).value)
-        if 0 < size < SMALLEST_NORMAL:
-            moved += abs(exact.value) * mpmath.ldexp(1, -1075) / size
-        return float(ALLOWANCE * (1 + moved / spacing(exact)) + SMALLEST_NORMAL / spacing(exact))
+        if 0 < size < smallest_normal:
+            moved += abs(exact.value) * mpmath.ldexp(1, kind.minexp - kind.nmant - 1) / size
+        return float(ALLOWANCE * (1 + moved / spacing(exact, dtype)) + smallest_normal / spacing(exact, dtype))
 
 
 def wrong_partials(op, points, rule=None):
     """The checker: where partials of ``rule`` (or ``op``'s own) on NumPy are not the true ones, for given blocks."""
     wrong, checked = [], 0
     for n, operands in points:
-        lanes_of_n = None if n is None else np.full(operands.shape[1], float(n))
+        dtype = operands.dtype
+        lanes_of_n = None if n is None else np.full(operands.shape[1], n, dtype)
         with np.errstate(all="ignore"):
-            found = np.broadcast_arrays(*rule_partials(rule or op, NumPyMachine(), list(operands), lanes_of_n))
+            found = np.broadcast_arrays(*rule_partials(rule or op, NumPyMachine(dtype), list(operands), lanes_of_n))
         for args, got in zip(operands.T.tolist(), np.transpose(found).tolist(), strict=True):
-            for k, exact in enumerate(exact_partials(op, args, n)):
+            for k, exact in enumerate(exact_partials(op, args, n, dtype)):
                 if exact is None:
                     continue
                 checked += 1
-                off = ulps(got[k], exact)
-                if off > ALLOWANCE and off > (allowed := allowance(op, args, n, exact, k)):
+                off = ulps(got[k], exact, dtype=dtype)
+                if off > ALLOWANCE and off > (allowed := allowance(op, args, n, exact, k, dtype)):
                     wrong.append((args, n, k, got[k], float(exact), f"{off:.3g} ulps, {allowed:.3g} allowed"))
     assert checked
     return wrong
 
 
-def some_points(op, count, seed=0):
+def some_points(op, count, seed=0, dtype=np.float64):
     """``count`` random and 40 special points an op, shared by its immediates."""
     rng = np.random.default_rng(seed)
-    blocks = arguments(op, count, seed)
+    blocks = arguments(op, count, seed, dtype)
     share = -(-count // len(blocks))
     for n, operands in blocks:
         special = rng.permutation(operands[:, share:], axis=1)[:, : -(-40 // len(blocks))]
         yield n, np.concatenate([operands[:, :share], special], axis=1)
 
 
+@EVERY_DTYPE
 @EVERY_OP
-def test_partials_are_the_derivatives_of_the_value(op):
-    assert wrong_partials(op, some_points(op, 60)) == []
+def test_partials_are_the_derivatives_of_the_value(op, dtype):
+    assert wrong_partials(op, some_points(op, 60, dtype=dtype)) == []
 
 
+@EVERY_DTYPE
 @pytest.mark.parametrize(
     ("name", "partials"),
     [
@@ -168,9 +177,9 @@ def test_partials_are_the_derivatives_of_the_value(op):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_wrong_rule_is_caught(name, partials):
+def test_a_wrong_rule_is_caught(name, partials, dtype):
     op = OPS[name]
-    assert wrong_partials(op, some_points(op, 60), replace(op, partials=partials)) != []
+    assert wrong_partials(op, some_points(op, 60, dtype=dtype), replace(op, partials=partials)) != []
 
 
 @pytest.mark.parametrize("relative_error", [2.0**-51, -(2.0**-51)])
@@ -358,6 +367,18 @@ def test_command_prints_the_table(capsys):
     assert main(["--op", "exp", "--op", "add", "--points", "20"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["op", "add", "exp"]
+    assert main(["--op", "erf", "--points", "20", "--dtype", "float32"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["erf", "1"]
+
+
+@EVERY_DTYPE
+def test_the_published_table_has_every_op_and_its_bound(dtype):
+    """``docs/accuracy.md`` holds what the command prints, one table a dtype."""
+    text = (Path(__file__).parents[1] / "docs" / "accuracy.md").read_text(encoding="utf-8")
+    section = text.partition(f"## {dtype}")[2].partition("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| ")][1:]
+    assert [(row[0][2:], float(row[1])) for row in rows] == [(op.name, bound(op, dtype)) for op in TABLE]
+    assert all(float(row[2]) <= float(row[1]) for row in rows)
 
 
 def test_command_fails_on_a_broken_bound(capsys, monkeypatch):

@@ -12,13 +12,16 @@ from fastgraph import compiler, interpreter
 from fastgraph.expr import FUNCTIONS
 from fastgraph.jit import adaptive
 from fastgraph.ops import OPS, TABLE
+from fastgraph.ops.accuracy import arguments
 from fastgraph.ops.table import EDGES
-from fastgraph.passes import branch_masks, fold, prune, simplify
+from fastgraph.passes import branch_masks, fold, narrow, prune, simplify
+from fastgraph.program import DTYPES
 from tests import engines
 from tests.bits import assert_same_bits, bits
 from tests.random_graphs import Seeded, columns_of, input_sets, plain_program, record
 
 INF, NAN = math.inf, math.nan
+SINGLE = np.dtype(np.float32)
 SEEDS = [*range(40), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(40, 1000))]
 # One pass, as it is used: the columns before, and those after it.
 PASSES = {
@@ -44,6 +47,27 @@ def test_no_pass_changes_a_value(seed):
     for name, run in PASSES.items():
         assert_same_bits(values_of(run(columns), leaves), expected, f"seed {seed}, {name}")
     assert_same_bits(engines.tile(graph.compile().program, leaves)[0], expected, f"seed {seed}, compile")
+
+
+def in_float32(program, leaves):
+    """Outputs of a float32 program, by the interpreter."""
+    assert program.dtype == np.float32
+    values = interpreter.forward(program, leaves)
+    return np.array([np.broadcast_to(values[slot], leaves.shape[1:]) for slot in program.outputs])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_pass_changes_a_value_in_float32(seed):
+    """The same in float32, where fewer numbers are normal and sums of constants round elsewhere."""
+    graph = record(Seeded(seed), n_ops=5 + seed % 50, n_inputs=3, n_outputs=2, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        leaves = input_sets(seed, 3, 40, special=0.3).astype(np.float32)
+    expected = in_float32(plain_program(graph, SINGLE), leaves)
+    columns = narrow(columns_of(graph), SINGLE)
+    folded = prune(fold(columns, lambda constants: compiler._evaluate_constants(constants, SINGLE)))
+    for name, after in {"fold": folded, "simplify": simplify(columns, SINGLE)}.items():
+        assert_same_bits(in_float32(compiler._assemble(after, 3, SINGLE), leaves), expected, f"seed {seed}, {name}")
+    assert_same_bits(in_float32(graph.compile(SINGLE).program, leaves), expected, f"seed {seed}, compile")
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -186,6 +210,46 @@ def test_reductions_are_exact_on_all_special_values(record_, expected):
     assert_same_bits(got, engines.reference(plain_program(graph), leaves)[0], expected)
 
 
+@pytest.mark.parametrize(("record_", "expected"), REDUCED + KEPT)
+def test_reductions_are_exact_on_all_special_values_of_float32(record_, expected):
+    graph = fg.Graph()
+    graph.output(record_(*graph.inputs("x", "y")))
+    kind = np.finfo(SINGLE)
+    edges = (kind.tiny, kind.max, kind.smallest_subnormal, -kind.smallest_subnormal, 5e-40)
+    points = np.array([0.0, -0.0, 1.0, -1.0, INF, -INF, NAN, 2.0, -3.5, 3.0, *edges], SINGLE)
+    leaves = np.array(list(itertools.product(points, points))).T
+    got = in_float32(graph.compile(SINGLE).program, leaves)
+    assert_same_bits(got, in_float32(plain_program(graph, SINGLE), leaves), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_division_by_a_power_of_two_multiplies_where_that_is_exact(dtype):
+    """Where the power and its reciprocal are normal; beside every such quotient, none of another bit."""
+    kind = np.finfo(dtype)
+    for exponent in (
+        kind.minexp - 1,
+        kind.minexp,
+        kind.minexp + 1,
+        -1,
+        1,
+        125,
+        126,
+        127,
+        -kind.minexp,
+        1 - kind.minexp,
+    ):
+        for sign in (1.0, -1.0):
+            graph = fg.Graph()
+            graph.output(graph.input("x") / math.ldexp(sign, exponent))
+            program = graph.compile(dtype).program
+            assert ("mul" in program.disassemble()) == (abs(exponent) <= -kind.minexp), exponent
+            drawn = np.random.default_rng(exponent % 99).integers(0, 1 << (8 * dtype.itemsize - 1), 500)
+            x = drawn.astype(f"i{dtype.itemsize}").view(dtype)
+            with np.errstate(all="ignore"):
+                expected = x / dtype.type(math.ldexp(sign, exponent))
+            assert_same_bits(interpreter.forward(program, [x])[program.outputs[0]], expected, str(exponent))
+
+
 @pytest.mark.parametrize("op", [op for op in TABLE if op.commutative], ids=lambda op: op.name)
 def test_commutative_ops_are(op):
     """What the deduplication relies on: the values of swapped operands have the same bits, gradients swap."""
@@ -215,6 +279,20 @@ def test_folded_constants_have_the_bits_of_the_sweep(op):
     assert_same_bits(np.array(list(f())), other.compile()(*np.array(points).T))
 
 
+@pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+def test_folded_constants_have_the_bits_of_the_sweep_in_float32(op):
+    for n, operands in arguments(op, 8, dtype=SINGLE):
+        operands, n = operands[:, :: 1 + operands.shape[1] // 30], () if n is None else (n,)
+        graph, other = fg.Graph(), fg.Graph()
+        other.output(FUNCTIONS[op.name](*other.inputs(*"xyz"[: op.arity]), *n))
+        for args in operands.T:
+            graph.output(FUNCTIONS[op.name](*map(graph.constant, args), *n))
+        program = graph.compile(SINGLE).program
+        assert program.n_operations == 0
+        folded = program.constants[program.outputs.astype(np.int64) - program.n_leaves]
+        assert_same_bits(folded, in_float32(other.compile(SINGLE).program, operands)[0])
+
+
 def test_fold_keeps_what_varies():
     graph = fg.Graph()
     x = graph.input("x")
@@ -230,6 +308,18 @@ def test_constants_are_shared_by_their_bits():
     graph.output(fg.hypot(x, 0.0) + fg.copysign(x, -0.0) + fg.copysign(x, 0.0) + fg.fmax(x, NAN) + fg.fmin(x, NAN))
     constants = compiled_constants(graph)
     assert sorted(bits(constants).tolist()) == sorted(bits([0.0, -0.0, NAN]).tolist())
+
+
+def test_constants_are_rounded_before_anything_is_computed_from_them():
+    """0.1 and float32(0.1) are one constant, and what is folded of them is folded in float32."""
+    graph = fg.Graph()
+    x = graph.input("x")
+    graph.output([x + 0.1, x * float(np.float32(0.1)), x + 1e300, x + fg.exp(x.graph.constant(0.1)) / 3.0])
+    program = graph.compile(SINGLE).program
+    tenth = np.float32(0.1)
+    folded = np.float32(np.exp(np.float64(tenth))) / np.float32(3.0)
+    assert program.constants.dtype == np.float32
+    assert program.constants.tolist() == [tenth, INF, folded]
 
 
 def compiled_constants(graph):

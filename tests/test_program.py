@@ -136,6 +136,34 @@ def test_arrays_of_another_dtype_or_shape(which):
             Program(*parts[:which], value, *parts[which + 1 :])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, "float32", np.dtype(np.float16), np.dtype(">f4"), None, np.dtype("i8")])
+def test_a_dtype_that_is_none_of_the_two(dtype):
+    with pytest.raises(ProgramError, match="dtype"):
+        Program(*pieces(small().program), dtype)
+
+
+def test_constants_have_the_dtype_of_the_program():
+    parts = pieces(small().program)
+    with pytest.raises(ProgramError, match="constants must be a one-dimensional array of float32"):
+        Program(*parts, np.dtype(np.float32))
+    parts[1] = parts[1].astype(np.float32)
+    assert Program(*parts, np.dtype(np.float32)).dtype == np.float32
+    with pytest.raises(ProgramError, match="constants must be a one-dimensional array of float64"):
+        Program(*parts)
+
+
+@pytest.mark.parametrize("n", [2**24, -(2**24), 2**31 - 1, -(2**31)])
+def test_immediates_that_float32_cannot_hold(n):
+    graph = fg.Graph()
+    graph.output(graph.input("x") ** 5)
+    parts = pieces(graph.compile().program)
+    parts[1] = parts[1].astype(np.float32)
+    parts[2]["immediate"] = n
+    assert Program(parts[0], np.empty(0), *parts[2:]).dtype == np.float64
+    with pytest.raises(ProgramError, match=f"immediate {n} is out of the op's range"):
+        Program(*parts, np.dtype(np.float32))
+
+
 def test_counts_that_overflow_when_added():
     """Two counts of 2**32 - 1, and runs whose operands would be 2**64 bytes: sums are not taken modulo anything."""
     parts = pieces(small().program)
@@ -233,6 +261,9 @@ def test_repr():
     graph.output(fg.sin(graph.input("x")) + 2.0)
     assert repr(graph.compile().program) == (
         "<Program: 1 leaves, 1 constants, 2 operations in 2 runs, 1 outputs, 48 bytes>"
+    )
+    assert repr(graph.compile(np.float32).program) == (
+        "<Program of float32: 1 leaves, 1 constants, 2 operations in 2 runs, 1 outputs, 44 bytes>"
     )
 
 

@@ -39,6 +39,34 @@ def test_round_trip():
         assert fg.Function.from_bytes(kind(f.to_bytes())).to_bytes() == f.to_bytes()
 
 
+def single():
+    graph = fg.Graph("single")
+    x, y = graph.inputs("x", "y")
+    graph.output(fg.where(x > 0.1, fg.exp(y) / 3.0, y**5))
+    return graph.compile(np.float32)
+
+
+def test_round_trip_in_float32():
+    f = single()
+    g = fg.Function.from_bytes(f.to_bytes())
+    assert g.program.dtype == g.program.constants.dtype == np.float32
+    assert g.program.disassemble() == f.program.disassemble()
+    assert g.to_bytes() == f.to_bytes()
+
+
+def test_bytes_that_name_no_dtype_are_of_float64():
+    """Those of before there was a choice."""
+    f = sample()
+    g = fg.Function.from_bytes(edited(f.to_bytes(), b'"dtype": "float64", ', b""))
+    assert g.program.dtype == np.float64 and g.to_bytes() == f.to_bytes()
+
+
+@pytest.mark.parametrize("dtype", [b'"float16"', b'">f4"', b'"f4"', b"null", b"4", b'["float32"]', b'"float64"', b"{}"])
+def test_another_dtype_is_refused(dtype):
+    """Also the other one of the two: then the constants are not as long as they should be."""
+    assert restored(edited(single().to_bytes(), b'"float32"', dtype)) is None
+
+
 def test_every_truncation_is_refused():
     data = small().to_bytes()
     for length in range(len(data)):
@@ -118,6 +146,7 @@ def edited(data, old, new):
         (b'"ops": ["add"', b'"ops": [null'),
         (b'"lengths": {', b'"lengths": [], "other": {'),
         (b'{"name"', b'[{"name"'),
+        (b'"dtype": "float64"', b'"dtype": "float32"'),
         (b'{"name"', b"[" * 50_000 + b'{"name"'),
     ],
 )

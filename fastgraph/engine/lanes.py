@@ -1,205 +1,58 @@
 """Lanes: the algebra whose values are LLVM IR.
 
 Stands below everything that emits machine code: an op's rule, or a function of ``fastgraph.vecmath``, is run
-once on these classes and leaves behind instructions for ``W`` doubles at a time (W = 1 is a plain double).
-In: a rule and an ``IRBuilder``. Out: IR. Nothing here knows which ops exist.
+once on these classes and leaves behind instructions for ``W`` floats at a time (W = 1 is a plain float), of binary64
+or binary32. In: a rule and an ``IRBuilder``. Out: IR. Nothing here knows which ops exist.
 """
 
+import ctypes
 import struct
 
 from llvmlite import ir
 
 from fastgraph import vecmath
+from fastgraph.engine.values import Floats, Ints, Mask, Value
 
-_F64 = ir.DoubleType()
-_I64 = ir.IntType(64)
-_I1 = ir.IntType(1)
-_MASK64 = (1 << 64) - 1
-
-
-class _Value:
-    """One IR value of ``W`` lanes; subclasses say what the lanes hold."""
-
-    __slots__ = ("m", "v")
-    __hash__ = None
-
-    def __init__(self, machine, value):
-        self.m = machine
-        self.v = value
-
-    def _binary(self, other, emit, swapped=False):
-        other = type(self)(self.m, self._constant(other))
-        a, b = (other, self) if swapped else (self, other)
-        return type(self)(self.m, emit(a.v, b.v))
-
-    def _constant(self, other):
-        if isinstance(other, type(self)):
-            return other.v
-        if isinstance(other, _Value):
-            raise TypeError(f"cannot combine {type(self).__name__} with {type(other).__name__}")
-        return self.m.constant(other, type(self))
-
-    def _compare(self, relation, other):
-        raise NotImplementedError(f"{type(self).__name__} lanes have no order")
-
-    def __lt__(self, other):
-        return self._compare("<", other)
-
-    def __le__(self, other):
-        return self._compare("<=", other)
-
-    def __gt__(self, other):
-        return self._compare(">", other)
-
-    def __ge__(self, other):
-        return self._compare(">=", other)
-
-    def __eq__(self, other):
-        return self._compare("==", other)
-
-    def __ne__(self, other):
-        return self._compare("!=", other)
-
-
-class Floats(_Value):
-    """Lanes of binary64. Every operator is one correctly rounded IEEE operation, without fast-math flags."""
-
-    __slots__ = ()
-
-    def __add__(self, other):
-        return self._binary(other, self.m.builder.fadd)
-
-    def __radd__(self, other):
-        return self._binary(other, self.m.builder.fadd, swapped=True)
-
-    def __sub__(self, other):
-        return self._binary(other, self.m.builder.fsub)
-
-    def __rsub__(self, other):
-        return self._binary(other, self.m.builder.fsub, swapped=True)
-
-    def __mul__(self, other):
-        return self._binary(other, self.m.builder.fmul)
-
-    def __rmul__(self, other):
-        return self._binary(other, self.m.builder.fmul, swapped=True)
-
-    def __truediv__(self, other):
-        return self._binary(other, self.m.builder.fdiv)
-
-    def __rtruediv__(self, other):
-        return self._binary(other, self.m.builder.fdiv, swapped=True)
-
-    def __neg__(self):
-        return Floats(self.m, self.m.builder.fneg(self.v))
-
-    def _compare(self, relation, other):
-        # Ordered but for "!=", which is unordered: NaN != NaN, and every other relation with a NaN is false.
-        compare = self.m.builder.fcmp_unordered if relation == "!=" else self.m.builder.fcmp_ordered
-        return Mask(self.m, compare(relation, self.v, self._constant(other)))
-
-
-class Ints(_Value):
-    """Lanes of 64-bit two's complement integers; arithmetic wraps, ``>>`` keeps the sign."""
-
-    __slots__ = ()
-
-    def __add__(self, other):
-        return self._binary(other, self.m.builder.add)
-
-    __radd__ = __add__
-
-    def __sub__(self, other):
-        return self._binary(other, self.m.builder.sub)
-
-    def __rsub__(self, other):
-        return self._binary(other, self.m.builder.sub, swapped=True)
-
-    def __mul__(self, other):
-        return self._binary(other, self.m.builder.mul)
-
-    __rmul__ = __mul__
-
-    def __and__(self, other):
-        return self._binary(other, self.m.builder.and_)
-
-    __rand__ = __and__
-
-    def __or__(self, other):
-        return self._binary(other, self.m.builder.or_)
-
-    __ror__ = __or__
-
-    def __xor__(self, other):
-        return self._binary(other, self.m.builder.xor)
-
-    __rxor__ = __xor__
-
-    def __lshift__(self, other):
-        return self._binary(other, self.m.builder.shl)
-
-    def __rshift__(self, other):
-        return self._binary(other, self.m.builder.ashr)
-
-    def __neg__(self):
-        return Ints(self.m, self.m.builder.neg(self.v))
-
-    def _compare(self, relation, other):
-        return Mask(self.m, self.m.builder.icmp_signed(relation, self.v, self._constant(other)))
-
-
-class Mask(_Value):
-    """Lanes of booleans, as comparisons give them."""
-
-    __slots__ = ()
-
-    def __and__(self, other):
-        return self._binary(other, self.m.builder.and_)
-
-    __rand__ = __and__
-
-    def __or__(self, other):
-        return self._binary(other, self.m.builder.or_)
-
-    __ror__ = __or__
-
-    def __xor__(self, other):
-        return self._binary(other, self.m.builder.xor)
-
-    __rxor__ = __xor__
-
-    def __invert__(self):
-        return Mask(self.m, self.m.builder.not_(self.v))
-
-
-_ELEMENT = {Floats: _F64, Ints: _I64, Mask: _I1}
+F64, F32 = ir.DoubleType(), ir.FloatType()
+_BITS = {F64: 64, F32: 32}
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 
 class Lanes:
     """The machine interface of :mod:`fastgraph.vecmath`, emitting IR for ``width`` lanes into ``builder``.
 
-    Functions of ``fastgraph.vecmath`` are attributes; each becomes one internal function a module and width,
+    Functions of ``fastgraph.vecmath`` are attributes; each becomes one internal function a module, width and element,
     not inlined, so that compile time grows with the number of functions and not with the number of their uses.
+
+    Parameters
+    ----------
+    builder : llvmlite.ir.IRBuilder
+    width : int
+        Number of lanes; a power of two.
+    element : F64 or F32
+        What a lane holds. Every operation and primitive rounds to it, and so do Python numbers that become constants.
     """
 
-    def __init__(self, builder, width):
+    def __init__(self, builder, width, element=F64):
         self.builder = builder
         self.width = width
+        self.element = element
+        self._elements = {Floats: element, Ints: ir.IntType(_BITS[element]), Mask: ir.IntType(1)}
 
     # -- types, constants ---------------------------------------------------------------------------------
     def type_of(self, kind):
-        element = _ELEMENT[kind]
+        element = self._elements[kind]
         return element if self.width == 1 else ir.VectorType(element, self.width)
 
     def constant(self, value, kind=Floats):
         """IR constant with ``value`` in every lane."""
         if kind is Floats:
-            value = float(value)
+            value = float(value) if self.element is F64 else ctypes.c_float(value).value
         elif kind is Ints:
-            value = _signed(int(value))
+            value = _signed(int(value), _BITS[self.element])
         else:
             value = int(bool(value))
-        element = ir.Constant(_ELEMENT[kind], value)
+        element = ir.Constant(self._elements[kind], value)
         return element if self.width == 1 else ir.Constant(self.type_of(kind), [element] * self.width)
 
     def floats(self, value):
@@ -207,19 +60,19 @@ class Lanes:
         return value if isinstance(value, Floats) else Floats(self, self.constant(value))
 
     def broadcast(self, scalar):
-        """A scalar IR double in every lane."""
+        """A scalar IR float, of the machine's element, in every lane."""
         if self.width == 1:
             return Floats(self, scalar)
-        vector = ir.VectorType(_F64, self.width)
-        first = self.builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.width), [0] * self.width)
+        vector = ir.VectorType(self.element, self.width)
+        first = self.builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(_I32, 0))
+        zeros = ir.Constant(ir.VectorType(_I32, self.width), [0] * self.width)
         return Floats(self, self.builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros))
 
     # -- float primitives ---------------------------------------------------------------------------------
     def _intrinsic(self, name, *args):
         values = [self.floats(arg).v for arg in args]
         kind = self.type_of(Floats)
-        suffix = "f64" if self.width == 1 else f"v{self.width}f64"
+        suffix = ("" if self.width == 1 else f"v{self.width}") + f"f{_BITS[self.element]}"
         function = _declare(self.builder.module, f"llvm.{name}.{suffix}", ir.FunctionType(kind, [kind] * len(args)))
         return Floats(self, self.builder.call(function, values))
 
@@ -267,8 +120,12 @@ class Lanes:
     def table(self, values, index):
         """``values[index]`` in every lane, from a constant table; the caller keeps ``index`` in range."""
         values = [float(v) for v in values]
-        kind = ir.ArrayType(_F64, len(values))
-        name = "fastgraph.table." + struct.pack(f"<{len(values)}d", *values).hex()[:400] + f".{len(values)}"
+        kind = ir.ArrayType(self.element, len(values))
+        name = (
+            f"fastgraph.table.f{_BITS[self.element]}."
+            + struct.pack(f"<{len(values)}d", *values).hex()[:400]
+            + f".{len(values)}"
+        )
         table = self.builder.module.globals.get(name)
         if table is None:
             table = ir.GlobalVariable(self.builder.module, kind, name)
@@ -280,7 +137,7 @@ class Lanes:
             return Floats(self, self.builder.load(self.builder.gep(table, [zero, index.v])))
         gathered = ir.Constant(self.type_of(Floats), ir.Undefined)
         for lane in range(self.width):
-            at = ir.Constant(ir.IntType(32), lane)
+            at = ir.Constant(_I32, lane)
             element = self.builder.load(self.builder.gep(table, [zero, self.builder.extract_element(index.v, at)]))
             gathered = self.builder.insert_element(gathered, element, at)
         return Floats(self, gathered)
@@ -289,7 +146,7 @@ class Lanes:
     def where(self, mask, x, y):
         if isinstance(x, tuple):
             return tuple(self.where(mask, a, b) for a, b in zip(x, y, strict=True))
-        kind = type(x) if isinstance(x, _Value) else type(y) if isinstance(y, _Value) else Floats
+        kind = type(x) if isinstance(x, Value) else type(y) if isinstance(y, Value) else Floats
         x, y = (v.v if isinstance(v, kind) else self.constant(v, kind) for v in (x, y))
         return kind(self, self.builder.select(mask.v, x, y))
 
@@ -359,22 +216,32 @@ class Lanes:
 
     def _call(self, name, function, args):
         module, kind = self.builder.module, self.type_of(Floats)
-        symbol = f"fastgraph.{name}.w{self.width}"
+        symbol = f"fastgraph.{name}.w{self.width}" + ("" if self.element is F64 else ".f32")
         callee = module.globals.get(symbol)
         if callee is None:
             callee = ir.Function(module, ir.FunctionType(kind, [kind] * len(args)), symbol)
             callee.linkage = "internal"
             for attribute in ("noinline", "nounwind"):
                 callee.attributes.add(attribute)
-            inner = Lanes(ir.IRBuilder(callee.append_basic_block("entry")), self.width)
-            result = function(inner, *(Floats(inner, arg) for arg in callee.args))
+            inner = Lanes(ir.IRBuilder(callee.append_basic_block("entry")), self.width, self.element)
+            lanes = [Floats(inner, arg) for arg in callee.args]
+            result = (function if self.element is F64 else vecmath.variant(name))(inner, *lanes)
             inner.builder.ret(inner.floats(result).v)
         return Floats(self, self.builder.call(callee, [arg.v for arg in args]))
 
+    def widened(self, function, *args):
+        """``function(m, *lanes)``, or the elementary function of that name, in binary64, rounded to binary32."""
+        # As many lanes of binary64 are several registers, whose chains of operations overlap: twice as fast as calling
+        # the function for half the lanes and then for the other half.
+        wide = Lanes(self.builder, self.width)
+        lanes = (Floats(wide, self.builder.fpext(arg.v, wide.type_of(Floats))) for arg in args)
+        result = getattr(wide, function)(*lanes) if isinstance(function, str) else function(wide, *lanes)
+        return Floats(self, self.builder.fptrunc(result.v, self.type_of(Floats)))
 
-def _signed(value):
-    value &= _MASK64
-    return value - (1 << 64) if value >> 63 else value
+
+def _signed(value, bits):
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> (bits - 1) else value
 
 
 def _declare(module, name, signature):

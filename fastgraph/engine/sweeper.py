@@ -1,128 +1,31 @@
-"""Sweeper: runs a program over input sets: owns workspaces, picks tiles, cuts a batch into chunks for threads.
+"""Sweeper: runs a program over input sets: plans, picks tiles, cuts a batch into chunks for threads, adds up sums.
 
-In: a ``Program``, and addresses and strides of inputs and results. Out: results written to those addresses.
+In: a ``Program``, and tables of inputs and results. Out: results written to their addresses, or sums over the batch.
 """
 
-import os
-import struct
 import threading
 
 import numpy as np
 
 from fastgraph.engine import kernels, pool
+from fastgraph.engine.lowering import lower
+from fastgraph.engine.workspace import OneSet, Single, Tiles, Tiling
+from fastgraph.errors import ProgramError
+from fastgraph.progress import reporter
 
-TILES = (64, 32, 16, 8)  # sets per tile: whole vectors
-TILE_BYTES = 768 * 1024  # values and adjoints of a tile stay in a 1 MiB L2 cache where the program allows it
-SINGLES = 2  # up to this many sets are swept one by one: half a tile of the smallest size costs as much
-CHUNK_OPERATIONS = 10_000_000  # per chunk: 5 to 20 ms, so that Ctrl-C and other threads get their turn
-PADDING = 8  # slots after the last that a sweep may read or write as part of a vector
-
-_first_use = threading.Lock()  # two threads would compile the kernels twice
-
-
-def _forget_lock():
-    global _first_use
-    _first_use = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_lock)  # whoever held it is not in the child
-
-
-class Table:
-    """Addresses and strides, one pair per leaf or result; holds the arrays they point into."""
-
-    def __init__(self, addresses, strides, keep):
-        self.addresses = np.ascontiguousarray(addresses, dtype=np.int64)
-        self.strides = np.ascontiguousarray(strides, dtype=np.int64)
-        self.keep = keep
-
-
-def address_of(array):
-    """Address of an array's first element."""
-    return array.__array_interface__["data"][0]
-
-
-class Workspace:
-    """Buffers of one sweep at a time, and the CALL record that names them."""
-
-    def __init__(self, program, tile):
-        with _first_use:
-            forward, reverse = kernels.sweeps(tile > 1)
-        self.program = program
-        self.tile = tile
-        self.values = np.empty((program.n_slots + PADDING) * tile)
-        self.values[program.n_slots * tile :] = 1.0
-        first = program.n_leaves * tile
-        self.values[first : first + len(program.constants) * tile] = np.repeat(program.constants, tile)
-        self.adjoints = None
-        self.call = call = np.zeros(1, kernels.CALL)
-        self.lows = program.lowest_adjoints()
-        mask_operations = int(program.runs["count"][program.n_value_runs :].sum(dtype=np.int64))
-        mask_operands = program.mask_operands
-        fields = {
-            "runs": address_of(program.runs),
-            "n_value_runs": program.n_value_runs,
-            "n_runs": len(program.runs),
-            "operands": address_of(program.operands),
-            "operands_end": address_of(program.operands) + 4 * (len(program.operands) - mask_operands),
-            "lows": address_of(self.lows),
-            "lowest_output": int(program.outputs.min()),
-            "n_leaves": program.n_leaves,
-            "first_op": program.first_operation,
-            "first_mask": program.n_slots - mask_operations,
-            "n_slots": program.n_slots,
-            "outputs": address_of(program.outputs),
-            "n_outputs": len(program.outputs),
-            "tile": tile,
-            "values": address_of(self.values),
-            "forward": forward.address,
-            "reverse": reverse.address,
-        }
-        for name, value in fields.items():
-            call[name] = value
-        self.address = address_of(call)
-
-    def need_adjoints(self):
-        if self.adjoints is None:
-            self.adjoints = np.empty((self.program.n_slots + PADDING) * self.tile)
-            self.call["adjoints"] = address_of(self.adjoints)
-
-    def point(self, leaves, outputs, gradient=None):
-        """Name the inputs and results of the next sweeps."""
-        call = self.call
-        call["leaf_addresses"], call["leaf_strides"] = address_of(leaves.addresses), address_of(leaves.strides)
-        call["output_addresses"], call["output_strides"] = address_of(outputs.addresses), address_of(outputs.strides)
-        call["gradient"] = gradient is not None
-        if gradient is not None:
-            self.need_adjoints()
-            call["gradient_addresses"] = address_of(gradient.addresses)
-            call["gradient_strides"] = address_of(gradient.strides)
-        self.tables = (leaves, outputs, gradient)
-
-    def sweep(self, start, stop):
-        self.call["start"], self.call["stop"] = start, stop
-        kernels.run(self.address)
-
-
-class Single:
-    """A workspace for one input set, with buffers of its own for inputs and results: nothing is set up per call."""
-
-    def __init__(self, program, with_gradient):
-        workspace = Workspace(program, 1)
-        n, m = program.n_leaves, len(program.outputs)
-        self.inputs = np.zeros(n)
-        self.results = np.empty(m + n)  # outputs, then the gradient
-        zeros = np.zeros(max(n, m), np.int64)
-        leaves = Table(address_of(self.inputs) + 8 * np.arange(n), zeros, self.inputs)
-        outputs = Table(address_of(self.results) + 8 * np.arange(m), zeros, self.results)
-        gradient = Table(address_of(self.results) + 8 * (m + np.arange(n)), zeros, self.results)
-        workspace.point(leaves, outputs, gradient if with_gradient else None)
-        workspace.call["start"], workspace.call["stop"] = 0, 1
-        self.workspace = workspace
-        self.address = workspace.address
-        self.pack = struct.Struct(f"{n}d").pack_into
-        self.buffer = self.inputs.data.cast("B") if n else None
+# Bytes of a slot, and how many a workspace may take before a smaller one is chosen. Dispatch costs less the larger
+# a tile is, and up to 512 bytes nothing is lost where it leaves the L2 cache: larger ones cost 10 to 90 % more.
+TILES = (512, 256, 128)
+WORKSPACE_BYTES = 1 << 26
+# Up to so many sets are swept one by one: a tile of the smallest size costs as much. With the gradient of a program of
+# so many slots, whose tile would leave every cache, more of them.
+SINGLES, SINGLES_LARGE, LARGE = 2, 8, 1 << 15
+CHUNK_OPERATIONS = 10_000_000  # per chunk: 2 to 20 ms, so that Ctrl-C and other threads get their turn
+WORTH_SHARING = 400_000  # operations: some 0.1 ms, several times what it takes to wake a thread
+BLOCK_OPERATIONS = 1 << 21, 1 << 17  # per block of a sum: at most; at least, so that threads share a small batch
+MAX_OFFSET = (1 << 32) - 1  # of a slot in a tile's buffer
+PLANS = 16  # kinds of call whose plans are kept
+IDLE_BYTES = 1 << 26  # of workspaces kept for the next call
 
 
 class Sweeper:
@@ -131,8 +34,12 @@ class Sweeper:
     def __init__(self, program):
         self.program = program
         self.run = kernels.run
-        self._idle = {}
+        self._weight = max(1, program.n_operations)
+        self._too_large = program.n_slots * TILES[-1] > MAX_OFFSET
+        self._takes_singles = program.dtype == np.float64
         self.idle_singles = ([], [])  # without and with gradient
+        self._idle_ones = []
+        self._tilings = {}
 
     def single(self, with_gradient):
         """A workspace for one set; give it back by appending it to ``idle_singles[with_gradient]``."""
@@ -141,50 +48,193 @@ class Sweeper:
         except IndexError:
             return Single(self.program, with_gradient)
 
-    def sweep(self, n_sets, leaves, outputs, gradient=None, threads=None):
-        """Sweep ``n_sets`` input sets from and to the addresses in the tables."""
-        threads = pool.available_threads() if threads is None else pool.check_threads(threads)
-        if n_sets == 0:
-            return
-        tile = self._tile(n_sets, gradient is not None)
-        weight = max(1, self.program.n_operations) * (3 if gradient is not None else 1)
-        chunk = max(tile, CHUNK_OPERATIONS // weight // tile * tile)
-        n_chunks = -(-n_sets // chunk)
-        if n_chunks < 4 * threads and n_sets * weight > 400_000:  # enough for every thread to be worth waking
-            chunk = max(tile, -(-n_sets // (4 * threads) // tile) * tile)
+    def one_by_one(self, n_sets, with_gradient):
+        """Whether so many sets are swept one by one, for which inputs must be float64."""
+        if not self._takes_singles:
+            return False
+        large = with_gradient and self.program.n_slots > LARGE
+        return n_sets <= (SINGLES_LARGE if large else SINGLES) or self._too_large
+
+    # -- results of every set -----------------------------------------------------------------------------
+    def sweep(self, n_sets, leaves, outputs, gradient=None, threads=None, seeds=None, progress=None):
+        """Sweep ``n_sets`` input sets from and to the addresses in the tables.
+
+        ``gradient`` has address 0 for the leaves whose gradients are not wanted, ``seeds`` for cotangents of 1.
+        """
+        threads = pool.get_num_threads() if threads is None else pool.check_threads(threads)
+        with reporter(progress, n_sets) as report:
+            if n_sets == 0:
+                return
+            weight = self._weight * (3 if gradient is not None else 1)
+            if n_sets * weight < WORTH_SHARING:
+                threads = 1
+            if self.one_by_one(n_sets, gradient is not None):
+                lanes, take, give = 1, self._take_one, self._idle_ones.append
+            else:
+                wanted = None if gradient is None else gradient.addresses != 0
+                tiling = self._tiling(-(-n_sets // threads), leaves.strides != 0, wanted, False)
+                lanes, take, give = tiling.lanes, lambda: _take(tiling), lambda workspace: _give(tiling, workspace)
+            chunk = max(lanes, CHUNK_OPERATIONS // weight // lanes * lanes)
+            if threads > 1 and n_sets < 4 * threads * chunk:
+                chunk = max(lanes, -(-n_sets // (4 * threads) // lanes) * lanes)
             n_chunks = -(-n_sets // chunk)
-        threads = min(threads, n_chunks)
-        starts = iter(range(0, n_sets, chunk))
-        turn = threading.Lock()
 
-        def work(stop):
-            workspace = None
-            while not stop.is_set():
-                with turn:
-                    start = next(starts, None)
-                if start is None:
-                    break
-                if workspace is None:
-                    workspace = self._workspace(tile)
-                    workspace.point(leaves, outputs, gradient)
-                workspace.sweep(start, min(start + chunk, n_sets))
-            if workspace is not None:
-                workspace.tables = None
-                self._idle.setdefault(tile, []).append(workspace)
+            def begin():
+                workspace = take()
+                workspace.point(leaves, outputs, gradient, seeds)
+                return workspace
 
-        pool.share(work, threads)
+            def sweep(workspace, start, stop):
+                workspace.sweep(start, stop)
 
-    def _tile(self, n_sets, with_gradient):
-        if n_sets <= SINGLES:
-            return 1
-        per_set = 8 * self.program.n_slots * (2 if with_gradient else 1)
-        for tile in TILES:
-            if tile < 2 * n_sets and tile * per_set <= TILE_BYTES:
-                return tile
-        return TILES[-1]
+            _share(n_sets, chunk, min(threads, n_chunks), begin, sweep, give, report)
 
-    def _workspace(self, tile):
+    def _take_one(self):
         try:
-            return self._idle.setdefault(tile, []).pop()
+            return self._idle_ones.pop()
         except IndexError:
-            return Workspace(self.program, tile)
+            return OneSet(self.program)
+
+    # -- sums over the batch ------------------------------------------------------------------------------
+    def sum(self, n_sets, leaves, wanted=None, threads=None, seeds=None, progress=None):
+        """Sums over the batch, as float64: of the outputs (m,), and of the gradient of every leaf (n_leaves,) or None.
+
+        The sums are added in the order of a fixed tree, which depends on the program and ``n_sets`` only: 8 running
+        sums in each block of sets, added pairwise, then the blocks pairwise.
+        """
+        threads = pool.get_num_threads() if threads is None else pool.check_threads(threads)
+        block = self._block(n_sets)
+        tiling = self._tiling(min(max(1, n_sets), block), leaves.strides != 0, wanted, True)
+        tree = _Tree()
+
+        def begin():
+            workspace = _take(tiling)
+            workspace.point(leaves, seeds=seeds)
+            return workspace
+
+        def sweep(workspace, start, stop):
+            tree.add(start // block, workspace.sums_of(start, stop))
+
+        with reporter(progress, n_sets) as report:
+            if n_sets:
+                n_blocks = -(-n_sets // block)
+                threads = min(threads, n_blocks)
+                _share(n_sets, block, threads, begin, sweep, lambda workspace: _give(tiling, workspace), report)
+        m = len(self.program.outputs)
+        total = tree.total() if n_sets else np.zeros(m + len(tiling.plan.totals))
+        total[np.isnan(total)] = np.nan
+        if wanted is None:
+            return total, None
+        workspace = begin()
+        gradient = workspace.gradient_from(total[m:])
+        _give(tiling, workspace)
+        gradient[np.isnan(gradient)] = np.nan
+        return total[:m], gradient
+
+    def _block(self, n_sets):
+        """Sets in a block of a sum: a power of two, so that it is a multiple of a tile or a part of one."""
+        most, least = (max(32, 1 << (n // self._weight).bit_length()) for n in BLOCK_OPERATIONS)
+        block = min(8192, most)
+        while block > least and n_sets < 8 * block:
+            block //= 2
+        return block
+
+    # -- plans --------------------------------------------------------------------------------------------
+    def _tiling(self, n_sets, varying, wanted, summed):
+        plan_key = (varying.tobytes(), None if wanted is None else wanted.tobytes(), summed)
+        tilings = self._tilings.get(plan_key)
+        if tilings is None:  # two threads at once do it twice; no lock, which a fork could leave locked for ever
+            while len(self._tilings) >= PLANS:
+                self._tilings.pop(next(iter(self._tilings), None), None)
+            tilings = self._tilings.setdefault(plan_key, {None: lower(self.program, varying, wanted, summed)})
+        plan = tilings[None]
+        slots = max(plan.n_values, plan.n_adjoints)
+        if slots * TILES[-1] > MAX_OFFSET:
+            raise ProgramError(
+                f"a tile would need {slots} slots of {TILES[-1]} bytes, but at most {MAX_OFFSET // TILES[-1]} can be "
+                "addressed: in float64, without reduce, such a program is swept set by set"
+            )
+        tile = _tile(n_sets * self.program.dtype.itemsize, plan)
+        if tile not in tilings:
+            tilings.setdefault(tile, Tiling(plan, self.program, tile))
+        return tilings[tile]
+
+
+def _tile(size, plan):
+    """Bytes of a slot for ``size`` bytes a slot of the whole batch."""
+    slots = plan.n_values + plan.n_adjoints
+    for tile in TILES:
+        if tile < 2 * size and slots * tile <= WORKSPACE_BYTES:
+            return tile
+    return TILES[-1]
+
+
+def _take(tiling):
+    try:
+        return tiling.idle.pop()
+    except IndexError:
+        return Tiles(tiling)
+
+
+def _give(tiling, workspace):
+    workspace.release()
+    if (len(tiling.idle) + 1) * tiling.nbytes <= IDLE_BYTES:
+        tiling.idle.append(workspace)
+
+
+def _share(n_sets, chunk, threads, begin, sweep, give, report):
+    """``sweep`` all chunks, each with the workspace of its thread; ``report`` how many sets are done."""
+    if chunk >= n_sets:
+        workspace = begin()
+        sweep(workspace, 0, n_sets)
+        give(workspace)
+        return
+    starts = iter(range(0, n_sets, chunk))
+    turn = threading.Lock()
+    done = 0
+
+    def work(stop):
+        nonlocal done
+        workspace = None
+        while not stop.is_set():
+            with turn:
+                start = next(starts, None)
+            if start is None:
+                break
+            if workspace is None:
+                workspace = begin()
+            end = min(start + chunk, n_sets)
+            sweep(workspace, start, end)
+            with turn:
+                done += end - start
+            report(done)
+        if workspace is not None:
+            give(workspace)
+
+    pool.share(work, threads)
+
+
+class _Tree:
+    """Adds blocks pairwise as they come, in an order that depends on their numbers only."""
+
+    def __init__(self):
+        self._waiting = {}
+        self._lock = threading.Lock()
+
+    def add(self, number, sums):
+        level = 0
+        while True:
+            with self._lock:
+                other = self._waiting.pop((level, number ^ 1), None)
+                if other is None:
+                    self._waiting[level, number] = sums
+                    return
+            sums = other + sums if number & 1 else sums + other
+            level, number = level + 1, number >> 1
+
+    def total(self):
+        """The sum of all blocks: what waits for a partner that never comes joins from the last, smallest part on."""
+        total = None
+        for _, sums in sorted(self._waiting.items()):
+            total = sums if total is None else sums + total
+        return total

@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+import numpy as np
+
 from fastgraph.ops import OPS, TABLE
 from fastgraph.ops.accuracy import measure
 
@@ -14,6 +16,7 @@ def _arguments(argv):
     parser.add_argument("--points", type=int, default=2000, help="random points an op (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the random points (default: %(default)s)")
     parser.add_argument("--op", action="append", choices=sorted(OPS), metavar="NAME", help="only this op; repeatable")
+    parser.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="default: %(default)s")
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
     return parser.parse_args(argv)
 
@@ -29,8 +32,8 @@ def main(argv=None):
     for op in TABLE:
         if options.op and op.name not in options.op:
             continue
-        found = measure(op, options.points, options.seed)
-        print(line.format(op.name, f"{op.ulps:g}", f"{found.worst:.3f}", found.where), flush=True)
+        found = measure(op, options.points, options.seed, np.dtype(options.dtype))
+        print(line.format(op.name, f"{found.bound:g}", f"{found.worst:.3f}", found.where), flush=True)
         if not found.within_bound:
             broken.append(op.name)
     if broken:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fastgraph.ops import MAX_ARITY, TABLE
+from fastgraph.ops.fused import FUSED
 
 ARITY = np.array([op.arity for op in TABLE], dtype=np.int64)
 IMMEDIATE = np.array([op.immediate is not None for op in TABLE], dtype=np.bool_)
@@ -11,3 +12,12 @@ IMMEDIATE_RANGE = np.array([op.immediate or (0, 0) for op in TABLE], dtype=np.in
 # Whether anything flows back to operand k, and whether a zero adjoint could come out of the op as anything but zero.
 FLOWS = np.array([op.flows + (False,) * (MAX_ARITY - op.arity) for op in TABLE], dtype=np.bool_)
 SCALES = np.array([op.scales for op in TABLE], dtype=np.bool_)
+# Whether the partials read the value of operand k, or, last, of the result.
+READS = np.array([(*op.reads[:-1], *[False] * (MAX_ARITY - op.arity), op.reads[-1]) for op in TABLE], dtype=np.bool_)
+# Arity by opcode with the fused pairs, and their opcodes by inner op, outer op and operand.
+FORWARD_ARITY = np.array([op.arity for op in (*TABLE, *FUSED)], dtype=np.int64)
+PAIRS = np.full((len(TABLE), len(TABLE), 2), -1, dtype=np.int64)
+for _pair in FUSED:
+    PAIRS[_pair.inner.code, _pair.outer.code, _pair.side] = _pair.code
+    if _pair.outer.commutative:
+        PAIRS[_pair.inner.code, _pair.outer.code, 1] = _pair.code

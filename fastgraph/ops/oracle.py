@@ -1,16 +1,17 @@
 """The mpmath algebra: the op table run at hundreds of bits, as the oracle of tests and of the accuracy table.
 
-In: a row and binary64 arguments. Out: its value and true partial derivatives, practically exact, and the error
-of a float in units in the last place. Nothing here knows a row's rule for derivatives: partials are divided
+In: a row and arguments of binary64 or binary32. Out: its value and true partial derivatives, practically exact, and
+the error of a float in units in the last place. Nothing here knows a row's rule for derivatives: partials are divided
 differences of the value, so they check the rules and do not repeat them.
 """
 
 import math
 
+import numpy as np
+
 from fastgraph.ops.real import INF, NAN, Real, mpmath
 
 _mp = mpmath.mp
-OVERFLOW = _mp.ldexp(1, 1024)
 
 
 def _mills(x):
@@ -279,24 +280,24 @@ def exact_value(op, args, n=None, precision=160):
     raise ArithmeticError(f"{op.name}{tuple(map(float, args))}: no agreement up to {precision << doubling} bits")
 
 
-def exact_partials(op, args, n=None):
+def exact_partials(op, args, n=None, dtype=np.float64):
     """The true partial derivatives of the value of ``op``: a tuple with a :class:`Real` or None an operand.
 
     Each is a central difference of the value, with so small a step at so high a precision that at least 60 bits
     are right (or all of its error is below 2**-1130). None says that the value is not differentiable there, or an
-    argument or the value not finite: what a rule has to give at such points is a convention, see the numerical
-    contract.
+    argument or the value not finite in ``dtype``: what a rule has to give at such points is a convention, see the
+    numerical contract.
     """
     operands = [Real(arg) for arg in args]
     if not all(x.isfinite for x in operands):
         return (None,) * len(operands)
-    return tuple(_difference(op, operands, k, n) for k in range(len(operands)))
+    return tuple(_difference(op, operands, k, n, overflow(dtype)) for k in range(len(operands)))
 
 
 _STEP_BITS = 100
 
 
-def _difference(op, operands, k, n):
+def _difference(op, operands, k, n, limit):
     # The step is small against every scale of the problem: for several operands also against their quotients.
     scales = [0] + [_mp.mag(x.value) for x in operands if x.value != 0]
     ratio = min(scales) if len(operands) == 1 else 2 * (min(scales) - max(scales))
@@ -304,7 +305,7 @@ def _difference(op, operands, k, n):
     precision = 300 - step_bits + max(scales)
     for _ in range(4):
         with mpmath.workprec(precision):
-            estimates, error = _divided_differences(op, operands, k, n, step_bits)
+            estimates, error = _divided_differences(op, operands, k, n, step_bits, limit)
             if estimates is None:
                 return None
             derivative = estimates[-1]
@@ -318,7 +319,7 @@ def _difference(op, operands, k, n):
     raise ArithmeticError(f"{op.name}{tuple(map(float, operands))}: operand {k}: no derivative at {precision} bits")
 
 
-def _divided_differences(op, operands, k, n, step_bits):
+def _divided_differences(op, operands, k, n, step_bits, limit):
     """One-sided quotients (right, left) and central ones at two steps, and a bound of their rounding error."""
     oracle = Oracle()
 
@@ -331,7 +332,7 @@ def _divided_differences(op, operands, k, n, step_bits):
     values = []
     for delta in (0, step, -step, fine, -fine):
         values.append(value(delta))
-        if not abs(values[-1].value) < OVERFLOW:
+        if not abs(values[-1].value) < limit:
             return None, None
     at, right, left, near_right, near_left = (v.value for v in values)
     estimates = (
@@ -343,22 +344,28 @@ def _divided_differences(op, operands, k, n, step_bits):
     return estimates, _mp.ldexp(max(abs(v) for v in (at, right, left)) * _mp.eps, 10 - step_bits)
 
 
-def spacing(exact):
-    """The spacing of binary64 numbers in the binade of the number ``exact``: an mpf, at least 2**-1074.
+def overflow(dtype=np.float64):
+    """The power of two after the largest number of ``dtype``."""
+    return _mp.ldexp(1, int(np.finfo(dtype).maxexp))
 
-    Beyond the largest binary64 number it stays at the last one, 2**971.
+
+def spacing(exact, dtype=np.float64):
+    """The spacing of the numbers of ``dtype`` in the binade of ``exact``: an mpf, at least the smallest subnormal.
+
+    Beyond the largest number it stays at the last one, 2**971 for float64.
     """
-    size = abs(Real(exact).value)
-    exponent = min(_mp.mag(size) - 1, 1023) if size else -1074
-    return _mp.ldexp(1, max(exponent - 52, -1074))
+    kind = np.finfo(dtype)
+    size, lowest = abs(Real(exact).value), kind.minexp - kind.nmant
+    exponent = min(_mp.mag(size), kind.maxexp) - 1 if size else lowest
+    return _mp.ldexp(1, max(exponent - kind.nmant, lowest))
 
 
-def ulps(got, exact, unit_of=0):
+def ulps(got, exact, unit_of=0, dtype=np.float64):
     """The error of the float ``got`` in units in the last place of ``exact``, a :class:`Real` or any number.
 
     The unit is :func:`spacing` at ``exact``, or at ``unit_of`` where that is larger. An infinite ``got`` counts as
-    2**1024, but has error 0 if ``exact`` rounds to it. NaN has error 0 from NaN and inf from everything else. The sign
-    of zero is not seen.
+    :func:`overflow`, but has error 0 if ``exact`` rounds to it. NaN has error 0
+    from NaN and inf from everything else. The sign of zero is not seen.
     """
     exact = Real(exact).value
     got = float(got)
@@ -366,7 +373,8 @@ def ulps(got, exact, unit_of=0):
         return 0.0 if exact == got or (exact != exact and got != got) else INF
     with mpmath.workprec(2300):
         if math.isinf(got):
-            if abs(exact) >= OVERFLOW - _mp.ldexp(1, 970) and (exact > 0) == (got > 0):
+            limit = overflow(dtype)
+            if abs(exact) >= limit - spacing(limit, dtype) / 2 and (exact > 0) == (got > 0):
                 return 0.0
-            got = _mp.sign(got) * OVERFLOW
-        return float(abs(got - exact) / spacing(max(abs(exact), unit_of)))
+            got = _mp.sign(got) * limit
+        return float(abs(got - exact) / spacing(max(abs(exact), unit_of), dtype))

@@ -97,6 +97,19 @@ class Op:
         """Whether some partial is a number to multiply by, so that even a zero adjoint may come out as 0 * inf."""
         return any(not isinstance(p.partial if isinstance(p, Only) else p, int | float) for p in self._partial_kinds)
 
+    @property
+    def reads(self):
+        """What the partials read: per operand, then for the result, whether its value is looked at."""
+        names = [*range(self.arity), "r"]
+        traces = {name: Trace({name}) for name in names}
+        immediate = () if self.immediate is None else (Trace(),)
+        partials = self.partials(Trace(), traces["r"], *(traces[k] for k in range(self.arity)), *immediate)
+        read = set()
+        for partial in partials:
+            parts = (partial.mask, partial.partial) if isinstance(partial, Only) else (partial,)
+            read.update(*(part.names for part in parts if isinstance(part, Trace)))
+        return tuple(name in read for name in names)
+
     def apply(self, m, *args):
         """The op's value in algebra ``m``: ``args`` are the operands, then the immediate if the op has one."""
         if self.value is None:
@@ -116,6 +129,19 @@ class Anything:
 
     def __getattr__(self, name):
         return self._same
+
+
+class Trace(Anything):
+    """As :class:`Anything`, but remembers the names of what a result was made from."""
+
+    def __init__(self, names=()):
+        self.names = frozenset(names)
+
+    def _same(self, *args):
+        return Trace(self.names.union(*(arg.names for arg in args if isinstance(arg, Trace))))
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __neg__ = _same
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = __and__ = __or__ = __xor__ = _same
 
 
 def contribution(m, weight, partial):

@@ -19,6 +19,7 @@ class Columns:
     rows : uint32 (n, 4)
         Code, then operands (and the immediate). The x of an INPUT is its leaf, of a CONSTANT its index.
     constants : float64
+        Of a float32 program only numbers that are float32's, so that equal ones meet; see :func:`narrow`.
     outputs : int64
         Nodes.
     masks : int64 (n,) or None

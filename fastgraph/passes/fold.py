@@ -15,8 +15,8 @@ from fastgraph.passes.prune import prune
 def fold(columns, evaluate):
     """Replace every operation on constants by the constant it gives.
 
-    ``evaluate(columns) -> float64 array`` of the outputs sweeps a program, so folded values have the bits that the
-    sweep would have computed. New constants follow the old ones, not the order of nodes: ``simplify`` restores it.
+    ``evaluate(columns) -> array`` of the outputs sweeps a program, so folded values have the bits that the sweep would
+    have computed. New constants follow the old ones, not the order of nodes: ``simplify`` restores it.
     """
     wanted = np.flatnonzero(_constant_nodes(columns.rows, columns.outputs, ARITY))
     if not len(wanted):

@@ -18,16 +18,19 @@ ABS, ADD, DIV, EQ, LOGICAL_NOT, MUL, NE, NEG, POWI, RECIPROCAL, SQUARE, SUB, WHE
 CODES = np.array([OPS[name].code for name in _NAMES], dtype=np.int64)
 
 
-def simplify(columns):
-    """Apply the exact rules and share equal nodes."""
+def simplify(columns, dtype=np.float64):
+    """Apply the rules that are exact in ``dtype`` and share equal nodes."""
     # Only these rules make a constant that was not there; each node makes at most one.
     extra = int(np.isin(columns.rows[:, 0], [CODES[DIV], CODES[POWI]]).sum())
-    rows, constants, renamed = _rewrite(columns.rows, columns.constants, extra, CODES, ARITY, COMMUTATIVE, IMMEDIATE)
+    largest = 1.0 / float(np.finfo(dtype).tiny)  # of the powers of two whose reciprocal is normal
+    rows, constants, renamed = _rewrite(
+        columns.rows, columns.constants, extra, largest, CODES, ARITY, COMMUTATIVE, IMMEDIATE
+    )
     return Columns(rows, constants, renamed[columns.outputs])
 
 
 @adaptive
-def _rewrite(rows, constants, extra, codes, arity, commutative, immediate):
+def _rewrite(rows, constants, extra, largest, codes, arity, commutative, immediate):
     n_max = len(rows) + extra
     out = np.empty((n_max, N_COLUMNS), np.uint32)
     kinds = np.empty(n_max, np.uint16)  # the codes once more: dense, so that looking at operands stays in cache
@@ -50,7 +53,7 @@ def _rewrite(rows, constants, extra, codes, arity, commutative, immediate):
             same = -1
             again = True
             while again:
-                same, again, divisor = _reduce(row, out, kinds, codes)
+                same, again, divisor = _reduce(row, out, kinds, largest, codes)
                 if divisor != 0.0:
                     # x / 2**k is x * 2**-k, exactly: both are normal, and each rounds the same real number.
                     x = row[1]
@@ -116,7 +119,7 @@ def _number(node, out):
 
 
 @helper
-def _reduce(row, out, kinds, codes):
+def _reduce(row, out, kinds, largest, codes):
     """Apply one rule to ``row``: (the node it equals or -1, whether it changed, a power of two it divides by or 0)."""
     code, x, y = row[0], np.intp(row[1]), np.intp(row[2])
     kind = kinds[x]
@@ -201,12 +204,12 @@ def _reduce(row, out, kinds, codes):
             if u == 1.0:
                 row[0], row[1] = codes[RECIPROCAL], y
                 return -1, False, 0.0
-            if _is_power_of_two(v):
+            if _is_power_of_two(v, largest):
                 return -1, True, v
     return -1, False, 0.0
 
 
 @helper
-def _is_power_of_two(value):
-    """Whether ``value`` is a power of two whose reciprocal is normal, too; not so for NaN."""
-    return bits_of(value) & np.uint64(0xFFFFFFFFFFFFF) == 0 and 1e-300 < np.abs(value) < 1e300
+def _is_power_of_two(value, largest):
+    """Whether ``value`` is a normal power of two whose reciprocal is normal, too; not so for NaN."""
+    return bits_of(value) & np.uint64(0xFFFFFFFFFFFFF) == 0 and 1.0 / largest <= np.abs(value) <= largest

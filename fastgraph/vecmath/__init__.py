@@ -23,6 +23,10 @@ on masks                              ``& | ^ ~``
 ``m.exp(x)`` …                        any other function defined here (a call, not inlined)
 ====================================  ============================================================================
 
+A machine of binary32 runs these functions in binary64 and rounds (``m.widened(name, x)``), unless they are inline or
+there is a variant. Those of ``single`` use the same operations on binary32 and integers of 32 bits; those of
+``single_wide`` run in binary64 as well.
+
 A plain Python call of a helper (``_reduce(m, x)``) inlines it. Python numbers mix with lanes as constants; at
 least one operand of every operation must be lanes. Python's ``if`` sees no lane: use ``where`` and ``rare``.
 """
@@ -34,20 +38,26 @@ from fastgraph.vecmath import (
     inverse_trigonometric,
     powers,
     rounding,
+    single,
+    single_wide,
     special,
     trigonometric,
 )
-from fastgraph.vecmath._registry import FUNCTIONS, function
+from fastgraph.vecmath._registry import FUNCTIONS, SINGLE, function, variant
 
 __all__ = [
     "FUNCTIONS",
+    "SINGLE",
     "function",
+    "variant",
     "exponential",
     "gamma",
     "hyperbolic",
     "inverse_trigonometric",
     "powers",
     "rounding",
+    "single",
+    "single_wide",
     "special",
     "trigonometric",
 ]

@@ -2,8 +2,6 @@
 
 from fastgraph.vecmath._registry import function
 
-_SIGN_BIT = -(2**63)
-
 
 @function(inline=True)
 def sign(m, x):
@@ -16,18 +14,18 @@ def sign(m, x):
 
 
 def _union(m, x, y):
-    return m.bits(x) | m.bits(y)
+    return m.from_bits(m.bits(x) | m.bits(y))
 
 
 def _common_sign(m, x, y):
     """The union, with a sign only if both have it."""
-    return m.from_bits(_union(m, x, y) ^ ((m.bits(x) ^ m.bits(y)) & _SIGN_BIT))
+    return -_union(m, -x, -y)
 
 
 @function(inline=True)
 def minimum(m, x, y):
     """The smaller of x and y, NaN if either is; -0 is below +0. Exact."""
-    return m.where(x < y, x, m.where(x > y, y, m.from_bits(_union(m, x, y))))
+    return m.where(x < y, x, m.where(x > y, y, _union(m, x, y)))
 
 
 @function(inline=True)
@@ -40,7 +38,7 @@ def maximum(m, x, y):
 def fmin(m, x, y):
     """The smaller of x and y, ignoring a NaN; -0 is below +0. Exact."""
     smaller = m.where(x < y, x, m.where(y != y, x, y))
-    return m.where(x == y, m.from_bits(_union(m, x, y)), smaller)
+    return m.where(x == y, _union(m, x, y), smaller)
 
 
 @function(inline=True)

@@ -1,0 +1,137 @@
+"""Arguments: what a call's positions, names and ``wrt`` mean to one function.
+
+In: what a user passed. Out: arrays in order of declaration, their batch shape, positions to differentiate by.
+"""
+
+from collections.abc import Mapping
+
+from fastgraph.errors import ArgumentError
+from fastgraph.layout import batch_array, common_batch
+from fastgraph.results import named_tuple_type
+
+_MISSING = object()
+
+
+class Signature:
+    """The declared arguments and outputs of a function, and the checks that follow from them."""
+
+    def __init__(self, arguments, outputs, label):
+        self.arguments, self.outputs, self.label = arguments, outputs, label
+        self.positions = {argument.name: k for k, argument in enumerate(arguments)}
+        self.differentiable = tuple(k for k, a in enumerate(arguments) if a.differentiable)
+        self.default_gradient = self._gradient_type(self.differentiable)
+
+    @property
+    def names(self):
+        return ", ".join(a.name for a in self.arguments) or "no arguments"
+
+    def bind(self, args, named):
+        """Arrays in order of declaration, and the batch shape they broadcast to."""
+        arrays, batches = [], []
+        for argument, value in zip(self.arguments, self._in_order(args, named), strict=True):
+            array, batch = batch_array(value, argument.name, argument.shape, self.label)
+            arrays.append(array)
+            batches.append(batch)
+        return arrays, common_batch([a.name for a in self.arguments], batches, self.label)
+
+    def bind_packed(self, args):
+        """As :meth:`bind`, for arguments that come as one tuple or as a mapping of names."""
+        if isinstance(args, Mapping):
+            return self.bind((), args)
+        if not isinstance(args, tuple | list):
+            raise ArgumentError(
+                f"{self.label}: args must be a tuple of the arguments, or a mapping of their names, not "
+                f"{type(args).__name__}; for one argument write (x,)"
+            )
+        return self.bind(args, {})
+
+    def bind_cotangents(self, cotangents, batch):
+        """Arrays, one an output, of shape ``batch' + output.shape``, and the batch shape with theirs."""
+        outputs = self.outputs
+        if isinstance(cotangents, Mapping):
+            unknown = set(cotangents) - {o.name for o in outputs}
+            missing = [o.name for o in outputs if o.name not in cotangents]
+            if unknown or missing:
+                what = f"for unknown outputs {sorted(map(str, unknown))}" if unknown else f"none for {missing[0]}"
+                raise ArgumentError(f"{self.label}: cotangents: {what}; the outputs are {self._outputs()}")
+            given = [cotangents[o.name] for o in outputs]
+        elif len(outputs) == 1:
+            given = [cotangents]
+        elif isinstance(cotangents, tuple | list) and len(cotangents) == len(outputs):
+            given = list(cotangents)
+        else:
+            raise ArgumentError(
+                f"{self.label}: cotangents must be a tuple of one array per output ({self._outputs()}), not "
+                f"{type(cotangents).__name__}"
+            )
+        arrays, batches = [], [batch]
+        for output, value in zip(outputs, given, strict=True):
+            array, own = batch_array(value, f"the cotangent of {output.name}", output.shape, self.label)
+            arrays.append(array)
+            batches.append(own)
+        names = ["the arguments", *(f"the cotangent of {o.name}" for o in outputs)]
+        return arrays, common_batch(names, batches, self.label)
+
+    def _outputs(self):
+        return ", ".join(f"{o.name} {o.shape}" for o in self.outputs)
+
+    def _in_order(self, args, named):
+        if len(args) > len(self.arguments):
+            raise ArgumentError(
+                f"{self.label} takes {len(self.arguments)} arguments ({self.names}), but {len(args)} were given"
+            )
+        values = list(args) + [_MISSING] * (len(self.arguments) - len(args))
+        for name, value in named.items():
+            k = self.positions.get(name)
+            if k is None:
+                raise ArgumentError(f"{self.label} has no argument {name!r}; it has {self.names}")
+            if values[k] is not _MISSING:
+                raise ArgumentError(f"{self.label} got two values for {name!r}: by position and by name")
+            values[k] = value
+        missing = [a.name for a, v in zip(self.arguments, values, strict=True) if v is _MISSING]
+        if missing:
+            raise ArgumentError(f"{self.label} misses {', '.join(missing)}; it takes {self.names}")
+        return values
+
+    def wrt(self, wrt):
+        """Positions of the arguments to differentiate by, and the type of the result, None for a bare gradient."""
+        if wrt is None:
+            if not self.differentiable:
+                raise ArgumentError(f"{self.label} has no inputs: name the parameters to differentiate by in wrt")
+            return self.differentiable, self.default_gradient
+        try:
+            names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+        except TypeError:
+            raise ArgumentError(f"wrt must be a name or several of {self.names}, not {wrt!r}") from None
+        positions = []
+        for name in names:
+            if not isinstance(name, str) or name not in self.positions:
+                raise ArgumentError(f"wrt: {self.label} has no argument {name!r}; it has {self.names}")
+            positions.append(self.positions[name])
+        if not positions or len(set(positions)) < len(positions):
+            raise ArgumentError(f"wrt must name at least one argument, each once, not {wrt!r}")
+        return tuple(positions), None if isinstance(wrt, str) else self._gradient_type(positions, bare=False)
+
+    def _gradient_type(self, positions, bare=True):
+        if bare and len(positions) <= 1:
+            return None
+        return named_tuple_type("Gradient", tuple(self.arguments[k].name for k in positions))
+
+    def need_scalar_output(self, what):
+        """Raise an ArgumentError unless there is exactly one output, a scalar."""
+        if len(self.outputs) != 1 or self.outputs[0].shape != ():
+            raise ArgumentError(
+                f"{what} needs exactly one scalar output, but {self.label} has {self._outputs()}: declare one output "
+                "that is the sum or the component you want"
+            )
+
+
+def is_sum(reduce, out, label):
+    """Whether results are to be summed over the batch; an ArgumentError for what is neither None nor ``"sum"``."""
+    if reduce is None:
+        return False
+    if not isinstance(reduce, str) or reduce != "sum":
+        raise ArgumentError(f'{label}: reduce must be None or "sum", not {reduce!r}')
+    if out is not None:
+        raise ArgumentError(f"{label}: out and reduce exclude each other: sums over the batch are small new arrays")
+    return True

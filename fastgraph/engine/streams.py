@@ -1,0 +1,323 @@
+"""Streams: the steps of lowering, one sweep over a program's operations each.
+
+In: the operations of a program, one row each. Out: what varies, what is fused, where values and adjoints live, and the
+words of the streams that the kernels read. ``lowering`` joins them.
+"""
+
+import numpy as np
+
+from fastgraph.engine.tiles import KEEP
+from fastgraph.jit import adaptive, adaptive_by_operands, helper
+from fastgraph.ops.row import MASKED
+
+ZERO, TRASH = 0, 1  # adjoint slots: of zeros, never written; of what nobody reads
+# Columns of an operation: three operands, the mask, the opcode, the flags, and the number of its run.
+MASK, CODE, FLAGS, RUN = 3, 4, 5, 6
+N_COLUMNS = 7
+
+
+@adaptive_by_operands
+def rows_of(operands, opcodes, flags, counts, arity):
+    """The operations of a program, int64 (n, N_COLUMNS), -1 where there is nothing; slots as in the program."""
+    total = 0
+    for r in range(len(counts)):
+        total += counts[r]
+    rows = np.full((total, N_COLUMNS), -1, np.int64)
+    at = i = 0
+    for r in range(len(counts)):
+        n, count = arity[opcodes[r]], counts[r]
+        masked = (flags[r] & MASKED) != 0
+        for j in range(count):
+            for k in range(n):
+                rows[i + j, k] = operands[at + k * count + j]
+            if masked:
+                rows[i + j, MASK] = operands[at + n * count + j]
+            rows[i + j, CODE], rows[i + j, FLAGS], rows[i + j, RUN] = opcodes[r], flags[r], r
+        at += count * (n + masked)
+        i += count
+    return rows
+
+
+@adaptive
+def analyse(rows, first, outputs, varying, wanted, with_gradient):
+    """Per slot: varies over the batch; is to be computed; is swept in reverse; leads to a wanted leaf."""
+    n, n_leaves = len(rows), len(varying)
+    n_slots = first + n
+    varies = np.zeros(n_slots, np.bool_)
+    relevant = np.zeros(n_slots, np.bool_)
+    for leaf in range(n_leaves):
+        varies[leaf] = varying[leaf]
+        relevant[leaf] = wanted[leaf]
+    # An operation whose mask varies hands on something else for every set: it counts as varying. Masks come after
+    # the operations they gate, so that it may take more than one round.
+    unsettled = True
+    while unsettled:
+        unsettled = False
+        for i in range(n):
+            for k in range(3):
+                operand = rows[i, k]
+                if operand >= 0:
+                    if varies[operand]:
+                        varies[first + i] = True
+                    if rows[i, FLAGS] & (1 << k) and relevant[operand]:
+                        relevant[first + i] = True
+        if with_gradient:
+            for i in range(n):
+                if rows[i, MASK] >= 0 and varies[rows[i, MASK]] and not varies[first + i]:
+                    varies[first + i] = True
+                    unsettled = True
+    needed = np.zeros(n_slots, np.bool_)
+    reached = np.zeros(n_slots, np.bool_)
+    for output in outputs:
+        needed[output] = True
+        reached[output] = True
+    swept = np.zeros(n_slots, np.bool_)
+    for i in range(n - 1, -1, -1):
+        if reached[first + i] and relevant[first + i]:
+            swept[first + i] = True
+            for k in range(3):
+                if rows[i, k] >= 0 and rows[i, FLAGS] & (1 << k) and relevant[rows[i, k]]:
+                    reached[rows[i, k]] = True
+            if rows[i, MASK] >= 0:
+                needed[rows[i, MASK]] = True
+    for i in range(n - 1, -1, -1):
+        if needed[first + i]:
+            for k in range(3):
+                if rows[i, k] >= 0:
+                    needed[rows[i, k]] = True
+    return varies, needed, swept, relevant
+
+
+@adaptive
+def values_read(rows, first, swept, outputs, reads):
+    """Per slot, whether its value is looked at after the forward sweep of a tile."""
+    read = np.zeros(first + len(rows), np.bool_)
+    for i in range(len(rows)):
+        if swept[first + i]:
+            code = rows[i, CODE]
+            for k in range(3):
+                if rows[i, k] >= 0 and reads[code, k]:
+                    read[rows[i, k]] = True
+            if reads[code, 3]:
+                read[first + i] = True
+            if rows[i, MASK] >= 0:
+                read[rows[i, MASK]] = True
+    for output in outputs:
+        read[output] = True
+    return read
+
+
+@adaptive
+def fuse(rows, first, needed, varies, read, pairs):
+    """Rows of the forward sweep, in order, with the slot of their result in column MASK; fused where ``pairs`` can.
+
+    ``pairs[inner, outer, side]`` is the opcode of a pair, or -1. The inner operation must have this one use, in the
+    same part of the sweep; and it has absorbed no other.
+    """
+    n = len(rows)
+    uses = np.zeros(first + n, np.int64)
+    for i in range(n):
+        if needed[first + i]:
+            for k in range(3):
+                if rows[i, k] >= 0:
+                    uses[rows[i, k]] += 1
+    forward = rows.copy()
+    gone = np.zeros(n, np.bool_)
+    n_pairs = len(pairs)
+    kept = 0
+    for i in range(n):
+        if not needed[first + i]:
+            gone[i] = True
+            continue
+        forward[i, MASK] = first + i
+        kept += 1
+        outer = rows[i, CODE]
+        if outer >= n_pairs:
+            continue
+        for side in range(2):
+            inner = rows[i, side] - first
+            if inner < 0 or uses[first + inner] != 1 or read[first + inner]:
+                continue
+            code = rows[inner, CODE]
+            if code >= n_pairs or forward[inner, CODE] != code or varies[first + inner] != varies[first + i]:
+                continue
+            pair = pairs[code, outer, side]
+            if pair < 0:
+                continue
+            other = rows[i, 1 - side]
+            forward[i, CODE] = pair
+            for k in range(2):
+                forward[i, k] = rows[inner, k]
+            forward[i, 2] = other
+            gone[inner] = True
+            kept -= 1
+            break
+    # Operations of a run do not depend on each other: those of one code are put together, so that runs stay long.
+    result = np.empty((kept, N_COLUMNS), np.int64)
+    at = start = 0
+    while start < n:
+        stop = start
+        while stop < n and rows[stop, RUN] == rows[start, RUN]:
+            stop += 1
+        for i in range(start, stop):
+            if not gone[i]:
+                code = forward[i, CODE]
+                for j in range(i, stop):
+                    if not gone[j] and forward[j, CODE] == code:
+                        gone[j] = True
+                        for c in range(N_COLUMNS):
+                            result[at, c] = forward[j, c]
+                        at += 1
+        start = stop
+    return result
+
+
+@adaptive
+def place_values(forward, first, n_leaves, n_slots, needed, varies, read):
+    """Value slots, -1 for what has none, and how many there are.
+
+    A slot is used again once nothing is to read it: neither an operation, nor, where it says so in ``read``, what
+    follows the forward sweep of a tile; nor, of what does not vary, the next tile.
+    """
+    n = len(forward)
+    values = np.full(n_slots, -1, np.int64)
+    last = np.full(n_slots, -1, np.int64)  # the last operation that reads a slot
+    for phase in range(2):
+        for i in range(n):
+            if varies[forward[i, MASK]] == (phase == 1):
+                for k in range(3):
+                    operand = forward[i, k]
+                    if operand >= 0:
+                        last[operand] = n if phase == 1 and not varies[operand] else max(last[operand], i)
+    # Uniform operations are swept before all others: their numbers are compared within their phase only.
+    n_values = 0
+    for slot in range(first):
+        if needed[slot]:
+            values[slot] = n_values
+            n_values += 1
+            if slot >= n_leaves:
+                last[slot] = n
+    free = np.empty(n + first, np.int64)
+    n_free = 0
+    for phase in range(2):
+        for i in range(n):
+            slot = forward[i, MASK]
+            if varies[slot] == (phase == 1):
+                for k in range(3):
+                    operand = forward[i, k]
+                    if operand >= 0 and last[operand] == i and not read[operand]:
+                        free[n_free] = values[operand]
+                        n_free += 1
+                        last[operand] = -1
+                if n_free:
+                    n_free -= 1
+                    values[slot] = free[n_free]
+                else:
+                    values[slot] = n_values
+                    n_values += 1
+    return values, n_values
+
+
+@adaptive
+def forward_words(forward, values, varies, phase, immediates, arity):
+    """Fields of runs, and operands, of the operations of a phase: 0 what does not vary, 1 what does."""
+    n = len(forward)
+    group = np.full(n, -1, np.int64)
+    sizes = np.zeros(n, np.int64)
+    n_groups = total = 0
+    previous = -1
+    for i in range(n):
+        if varies[forward[i, MASK]] == (phase == 1):
+            if previous < 0 or not _same(forward, i, previous, immediates, False):
+                n_groups += 1
+            group[i] = n_groups - 1
+            sizes[n_groups - 1] += 1
+            total += arity[forward[i, CODE]] + 1
+            previous = i
+    codes, numbers = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64)
+    words = np.empty(total, np.int64)
+    at = 0
+    for i in range(n):
+        g = group[i]
+        if g < 0:
+            continue
+        m = arity[forward[i, CODE]]
+        codes[g], numbers[g] = forward[i, CODE], immediates[forward[i, RUN]]
+        for k in range(m):
+            words[at + k] = 2 * values[forward[i, k]]
+        words[at + m] = 2 * values[forward[i, MASK]]
+        at += m + 1
+    return codes, np.zeros(n_groups, np.int64), numbers, sizes[:n_groups], words
+
+
+@helper
+def _same(rows, i, j, immediates, with_flags):
+    """Whether two operations may share a run."""
+    if rows[i, CODE] != rows[j, CODE] or immediates[rows[i, RUN]] != immediates[rows[j, RUN]]:
+        return False
+    return not with_flags or rows[i, FLAGS] == rows[j, FLAGS]
+
+
+@adaptive
+def reverse_words(rows, first, outputs, chosen, relevant, values, adjoints, handed, n_adjoints, immediates, arity):
+    """Fields of runs, and operands, of the chosen operations, last one first; gives out slots of ``adjoints``.
+
+    An operand that is active in the run but leads to no wanted leaf is handed to ``TRASH``: it would cost more to
+    part the run. Outputs get their slots before anything else, unless they have them.
+    """
+    n = len(rows)
+    group = np.full(n, -1, np.int64)
+    sizes = np.zeros(n, np.int64)
+    n_groups = total = 0
+    previous = -1
+    for i in range(n - 1, -1, -1):
+        if chosen[first + i]:
+            if previous < 0 or not _same(rows, i, previous, immediates, True):
+                n_groups += 1
+            group[i] = n_groups - 1
+            sizes[n_groups - 1] += 1
+            total += 2 * arity[rows[i, CODE]] + 2 + (1 if rows[i, MASK] >= 0 else 0)
+            previous = i
+    codes, numbers = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64)
+    flags = np.zeros(n_groups, np.int64)
+    words = np.empty(total, np.int64)
+    free = np.empty(n + 1, np.int64)
+    n_free = at = 0
+    for output in outputs:
+        if relevant[output] and adjoints[output] == ZERO:
+            adjoints[output] = n_adjoints
+            n_adjoints += 1
+    for i in range(n - 1, -1, -1):
+        g = group[i]
+        if g < 0:
+            continue
+        m = arity[rows[i, CODE]]
+        codes[g], numbers[g] = rows[i, CODE], immediates[rows[i, RUN]]
+        words[at + m] = 2 * max(values[first + i], 0)
+        words[at + m + 1] = 2 * adjoints[first + i]
+        for k in range(m):
+            operand = rows[i, k]
+            words[at + k] = 2 * max(values[operand], 0)
+            word = 2 * TRASH
+            if rows[i, FLAGS] & (1 << k) and relevant[operand]:
+                flags[g] |= 1 << k
+                handed[operand] = True
+                if adjoints[operand] != ZERO:
+                    word = 2 * adjoints[operand] + KEEP
+                else:
+                    if n_free:
+                        n_free -= 1
+                        adjoints[operand] = free[n_free]
+                    else:
+                        adjoints[operand] = n_adjoints
+                        n_adjoints += 1
+                    word = 2 * adjoints[operand]
+            words[at + m + 2 + k] = word
+        free[n_free] = adjoints[first + i]
+        n_free += 1
+        at += 2 * m + 2
+        if rows[i, MASK] >= 0:
+            words[at] = 2 * values[rows[i, MASK]]
+            flags[g] |= MASKED
+            at += 1
+    return codes, flags, numbers, sizes[:n_groups], words, n_adjoints

@@ -1,0 +1,271 @@
+"""Workspaces: the buffers of one sweep at a time, and the records that name them to the kernels.
+
+In: a program, or a plan and the size of its tiles. Out: objects whose ``address`` a kernel takes.
+"""
+
+import os
+import struct
+import threading
+
+import numpy as np
+
+from fastgraph.engine import kernels
+from fastgraph.engine.moves import KIND, SUMS
+from fastgraph.engine.streams import TRASH
+from fastgraph.engine.tiles import KEEP, VECTOR
+from fastgraph.program import RUN
+
+PADDING = 8  # slots after the last that a sweep of one set may read or write as part of a vector
+
+_first_use = threading.Lock()  # two threads would compile the kernels twice
+
+
+def _forget_lock():
+    global _first_use
+    _first_use = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)  # whoever held it is not in the child
+
+
+class Table:
+    """Addresses, strides and kinds (3, n), one of each per leaf or result; holds the arrays they point into."""
+
+    def __init__(self, columns, keep):
+        self.columns = columns
+        self.addresses, self.strides, self.kinds = columns
+        self.keep = keep
+        first = address_of(columns)
+        self.pointers = first, first + columns.strides[0], first + 2 * columns.strides[0]
+
+    @classmethod
+    def of(cls, addresses, strides, keep):
+        """A table of float64 numbers."""
+        columns = np.zeros((3, len(addresses)), np.int64)
+        columns[0], columns[1] = addresses, strides
+        return cls(columns, keep)
+
+
+def address_of(array):
+    """Address of an array's first element."""
+    return array.__array_interface__["data"][0]
+
+
+def _set(record, **fields):
+    for name, value in fields.items():
+        record[name] = value
+
+
+class OneSet:
+    """Buffers for sweeping input sets one by one."""
+
+    def __init__(self, program):
+        with _first_use:
+            forward, reverse = kernels.one_set()
+        self.program = program
+        self.values = np.empty(program.n_slots + PADDING)
+        self.values[program.n_slots :] = 1.0
+        self.values[program.n_leaves : program.first_operation] = program.constants
+        self.adjoints = None
+        self.lows = program.lowest_adjoints()
+        mask_operations = int(program.runs["count"][program.n_value_runs :].sum(dtype=np.int64))
+        self.call = np.zeros(1, kernels.CALL)
+        _set(
+            self.call,
+            runs=address_of(program.runs),
+            n_value_runs=program.n_value_runs,
+            n_runs=len(program.runs),
+            operands=address_of(program.operands),
+            operands_end=address_of(program.operands) + 4 * (len(program.operands) - program.mask_operands),
+            lows=address_of(self.lows),
+            lowest_output=int(program.outputs.min()),
+            n_leaves=program.n_leaves,
+            first_op=program.first_operation,
+            first_mask=program.n_slots - mask_operations,
+            n_slots=program.n_slots,
+            outputs=address_of(program.outputs),
+            n_outputs=len(program.outputs),
+            values=address_of(self.values),
+            forward=forward.address,
+            reverse=reverse.address,
+        )
+        self.address = address_of(self.call)
+
+    def point(self, leaves, outputs, gradient=None, seeds=None):
+        """Name the inputs and results of the next sweeps."""
+        call = self.call
+        call["leaf_addresses"], call["leaf_strides"], _ = leaves.pointers
+        call["output_addresses"], call["output_strides"], _ = outputs.pointers
+        call["gradient"] = gradient is not None
+        if gradient is not None:
+            if self.adjoints is None:
+                self.adjoints = np.empty(self.program.n_slots + PADDING)
+                call["adjoints"] = address_of(self.adjoints)
+            call["gradient_addresses"], call["gradient_strides"], _ = gradient.pointers
+            call["seed_addresses"], call["seed_strides"], _ = (0, 0, 0) if seeds is None else seeds.pointers
+        self.tables = (leaves, outputs, gradient, seeds)
+
+    def sweep(self, start, stop):
+        """Sweep the input sets ``start`` to ``stop``."""
+        self.call["start"], self.call["stop"] = start, stop
+        kernels.run(self.address)
+
+
+class Single:
+    """A workspace for one input set, with buffers of its own for inputs and results: nothing is set up per call."""
+
+    def __init__(self, program, with_gradient):
+        workspace = OneSet(program)
+        n, m = program.n_leaves, len(program.outputs)
+        self.inputs = np.zeros(n)
+        self.results = np.empty(m + n)  # outputs, then the gradient
+        leaves = Table.of(address_of(self.inputs) + 8 * np.arange(n), 0, self.inputs)
+        outputs = Table.of(address_of(self.results) + 8 * np.arange(m), 0, self.results)
+        gradient = Table.of(address_of(self.results) + 8 * (m + np.arange(n)), 0, self.results)
+        workspace.point(leaves, outputs, gradient if with_gradient else None)
+        workspace.call["start"], workspace.call["stop"] = 0, 1
+        self.workspace = workspace
+        self.address = workspace.address
+        self.pack = struct.Struct(f"{n}d").pack_into
+        self.buffer = self.inputs.data.cast("B") if n else None
+
+
+class Tiling:
+    """A plan for tiles of a given size: the streams as the kernels read them. Shared by workspaces, never written."""
+
+    def __init__(self, plan, program, tile):
+        self.plan, self.program, self.tile = plan, program, tile
+        self.lanes = tile // program.dtype.itemsize
+        self.streams = {name: self._scaled(getattr(plan, name)) for name in ("prologue", "body", "reverse", "epilogue")}
+        outputs = np.arange(len(plan.outputs))
+        wanted = np.flatnonzero(plan.wanted)
+        self.moved = {
+            name: (np.ascontiguousarray(indices), np.ascontiguousarray(slots * tile))
+            for name, indices, slots in (
+                ("uniform", *plan.uniform),
+                ("varying", *plan.varying),
+                ("output", outputs, plan.outputs),
+                ("seed", outputs[: len(outputs) * plan.with_gradient], plan.seeds),
+                ("gradient", wanted, plan.gradient[wanted]),
+            )
+        }
+        self.total_offsets, self.spread_offsets = plan.totals * tile, plan.spread * tile
+        self.idle = []
+
+    def _scaled(self, stream):
+        words = (stream.operands >> 1) * self.tile | (stream.operands & KEEP)
+        return np.ascontiguousarray(stream.runs, RUN), words.astype(np.uint32)
+
+    @property
+    def nbytes(self):
+        """Bytes of a workspace's buffers."""
+        return (self.plan.n_values + self.plan.n_adjoints) * self.tile
+
+
+class Tiles:
+    """Buffers for sweeping a plan tile by tile."""
+
+    def __init__(self, tiling):
+        plan, tile, dtype = tiling.plan, tiling.tile, tiling.program.dtype
+        is_single = int(dtype == np.float32)
+        with _first_use:
+            forward, reverse = kernels.of_tiles(is_single)
+        self.tiling = tiling
+        self.values = _aligned(plan.n_values, tile, dtype)
+        self.values[plan.constants[1]] = tiling.program.constants[plan.constants[0], None]
+        self.adjoints = _aligned(plan.n_adjoints, tile, dtype)
+        self.adjoints[: TRASH + 1] = 0.0
+        self.sums = np.zeros((len(plan.outputs) + len(plan.totals), SUMS))
+        record = np.zeros(1, kernels.TILES)
+        for name, (runs, operands) in tiling.streams.items():
+            for what, value in (("runs", address_of(runs)), ("n", len(runs)), ("operands", address_of(operands))):
+                record[f"{name}_{what}"] = value
+        for name, (indices, offsets) in tiling.moved.items():
+            fields = ("n", len(indices)), ("indices", address_of(indices)), ("offsets", address_of(offsets))
+            for what, value in fields:
+                record[f"{name}_{what}"] = value
+        _set(
+            record,
+            single=is_single,
+            tile=tile,
+            lanes=tiling.lanes,
+            values=address_of(self.values),
+            adjoints=address_of(self.adjoints),
+            spread_n=len(plan.spread),
+            spread_offsets=address_of(tiling.spread_offsets),
+            n_totals=len(plan.totals),
+            total_offsets=address_of(tiling.total_offsets),
+            sums=address_of(self.sums),
+            forward_kernel=forward.address,
+            reverse_kernel=reverse.address,
+        )
+        self.record = record
+        self.fields = memoryview(record.view(np.int64))  # by number: setting a field by name costs ten times as much
+        self.address = address_of(record)
+
+    def point(self, leaves, outputs=None, gradient=None, seeds=None):
+        """Name the inputs and results of the next sweeps; sums are kept here where there are no ``outputs``.
+
+        Then do what is done once a call: sweep what depends on the uniform leaves only.
+        """
+        fields = self.fields
+        for at, table in zip(_TABLES, (leaves, outputs, gradient, seeds), strict=True):
+            if table is not None:
+                fields[at], fields[at + 1], fields[at + 2] = table.pointers
+        fields[_SEEDED] = seeds is not None
+        fields[_SUMMED] = outputs is None
+        self.tables = (leaves, outputs, gradient, seeds)
+        kernels.prepare_tiles(self.address)
+
+    def sweep(self, start, stop):
+        """Sweep the input sets ``start`` to ``stop``."""
+        self.fields[_START], self.fields[_STOP] = start, stop
+        kernels.run_tiles(self.address)
+
+    def sums_of(self, start, stop):
+        """Sums over the input sets ``start`` to ``stop`` of the outputs, then of the plan's totals."""
+        self.sums[:] = 0.0
+        self.sweep(start, stop)
+        parts = self.sums
+        while parts.shape[1] > 1:
+            parts = parts[:, ::2] + parts[:, 1::2]
+        return parts[:, 0]
+
+    def gradient_from(self, totals):
+        """The summed gradient of every leaf, from the totals over the whole batch."""
+        tiling = self.tiling
+        plan, slots = tiling.plan, tiling.plan.gradient
+        by_slot = np.zeros(plan.n_adjoints)
+        by_slot[plan.totals] = totals
+        gradient = by_slot[slots]
+        if len(plan.epilogue.runs):
+            with np.errstate(over="ignore"):  # float32
+                self.adjoints[plan.totals] = totals[:, None]
+            kernels.finish_tiles(self.address)
+            gradient[plan.finished] = self.adjoints[slots[plan.finished], 0]
+        return gradient
+
+    def release(self):
+        """Forget the caller's arrays."""
+        self.tables = None
+
+
+def _field(name):
+    return kernels.TILES.names.index(name)
+
+
+_TABLES = [_field(f"{table}_addresses") for table in ("leaf", "output", "gradient", "seed")]
+_SEEDED, _SUMMED, _START, _STOP = map(_field, ("seeded", "summed", "start", "stop"))
+
+
+def _aligned(slots, tile, dtype):
+    """Uninitialised slots of ``tile`` bytes, the first at a whole vector."""
+    raw = np.empty(slots * tile + VECTOR, np.uint8)
+    start = -address_of(raw) % VECTOR
+    return raw[start : start + slots * tile].view(dtype).reshape(slots, -1)
+
+
+def kind_of(dtype):
+    """The code of a type that is converted tile by tile, or None."""
+    return KIND.get(dtype) if dtype.isnative else None
