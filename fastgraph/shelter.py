@@ -2,7 +2,7 @@
 
 Python raises KeyboardInterrupt in the main thread, between any two instructions. Numba and llvmlite guard themselves
 by locks that they take in Python code; an exception between taking such a lock and the ``with`` it belongs to leaves it
-locked, and every other thread that compiles then hangs for ever (1 of 200 interruptions of a first call did).
+locked, and every other thread that compiles then hangs for ever (1 of 600 interruptions of a first call did).
 """
 
 import threading
