@@ -101,10 +101,9 @@ class Soak:
                     if fault:
                         self.wrong.append(f"graph {GRAPHS[k]}, thread {number}, round {self.rounds}: {fault}")
                 self.start.wait()
-        except BaseException as error:
+        except BaseException as error:  # told by ``run``
             self.wrong.append(repr(error))
             self.start.abort()
-            raise
 
     def compile(self, number):
         for turn in range(len(GRAPHS)):
