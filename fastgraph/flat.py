@@ -78,6 +78,11 @@ class Flat:
         if out is reduce is progress is None and self._is_single(x, axis, parameters):
             y = self._single(x, False, threads)
             return y[: self.m] if self._shape else y[0]
+        if out is reduce is progress is None:
+            few = self._few(x, axis, parameters, False, threads)
+            if few is not None:
+                y = few[0] if axis == 0 else few[0].T
+                return np.ascontiguousarray(y) if self._shape else few[0][0]
         call = _Call(self, x, axis, parameters)
         if is_sum(reduce, out, self._function.label):
             totals, _ = call.sum(False, threads, progress)
@@ -114,6 +119,10 @@ class Flat:
         if out is reduce is progress is None and self._is_single(x, axis, parameters):
             y = self._single(x, True, threads)
             return y[0], y[1:]
+        if out is reduce is progress is None:
+            few = self._few(x, axis, parameters, True, threads)
+            if few is not None:
+                return few[0][0], few[1] if axis == 0 else np.ascontiguousarray(few[1].T)
         return self._derive(x, axis, parameters, None, out, threads, reduce, progress)
 
     def grad(self, x, /, *, axis=-1, threads=None, reduce=None, progress=None, **parameters):
@@ -174,6 +183,24 @@ class Flat:
         sweeper.run(single.address)
         results = single.results.copy()
         sweeper.idle_singles[with_gradient].append(single)
+        return results
+
+    def _few(self, x, axis, parameters, with_gradient, threads):
+        """Outputs (m, N) and gradient (n, N) of a few sets; None if x is anything that must be looked at closer."""
+        plain = type(x) is np.ndarray and x.ndim == 2 and x.dtype == np.float64 and axis in (-1, 0)
+        if not plain or self._parameters or parameters or x.shape[axis] != self.n:
+            return None
+        n_sets = x.shape[-1 - axis]
+        found = self._function.sweeper.few(n_sets, self.leaf_is_input if with_gradient else None)
+        if found is None or n_sets == 0:
+            return None
+        if threads is not None:
+            check_threads(threads)
+        few, give_back = found
+        few.inputs[:, :n_sets] = x if axis == 0 else x.T
+        few.sweep(n_sets)
+        results = few.outputs[:, :n_sets].copy(), few.gradient[:, :n_sets].copy() if with_gradient else None
+        give_back(few)
         return results
 
     def scatter(self, inputs, parameters):

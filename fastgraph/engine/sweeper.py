@@ -9,7 +9,7 @@ import numpy as np
 
 from fastgraph.engine import kernels, pool
 from fastgraph.engine.lowering import lower
-from fastgraph.engine.workspace import OneSet, Single, Tiles, Tiling
+from fastgraph.engine.workspace import Few, OneSet, Single, Tiles, Tiling
 from fastgraph.errors import ProgramError
 from fastgraph.progress import reporter
 
@@ -38,6 +38,7 @@ class Sweeper:
         self._too_large = program.n_slots * TILES[-1] > MAX_OFFSET
         self._takes_singles = program.dtype == np.float64
         self.idle_singles = ([], [])  # without and with gradient
+        self._idle_few = {}  # by lanes and the bytes of what is wanted
         self._idle_ones = []
         self._tilings = {}
 
@@ -47,6 +48,22 @@ class Sweeper:
             return self.idle_singles[with_gradient].pop()
         except IndexError:
             return Single(self.program, with_gradient)
+
+    def few(self, n_sets, wanted=None):
+        """A workspace for a few sets and what to call when it is not needed any more; None if they are too many.
+
+        ``wanted`` says of each leaf whether its gradient is wanted; None for no gradient.
+        """
+        weight = self._weight * (3 if wanted is not None else 1)
+        lanes = next((n for n in Few.LANES if n_sets <= n), None)
+        if not self._takes_singles or lanes is None or max(n_sets, Few.LANES[0]) * weight > WORTH_SHARING:
+            return None
+        idle = self._idle_few.setdefault((lanes, None if wanted is None else wanted.tobytes()), [])
+        try:
+            return idle.pop(), idle.append
+        except IndexError:
+            varying = np.ones(self.program.n_leaves, np.bool_)
+            return Few(self.program, self._tiling(lanes, varying, wanted, False), lanes), idle.append
 
     def one_by_one(self, n_sets, with_gradient):
         """Whether so many sets are swept one by one, for which inputs must be float64."""

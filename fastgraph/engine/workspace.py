@@ -251,6 +251,34 @@ class Tiles:
         self.tables = None
 
 
+class Few:
+    """A workspace for up to ``lanes`` input sets, with buffers of its own for inputs and results.
+
+    As :class:`Single`: copying a few numbers in and out costs less than telling the kernels where they are. A call
+    takes 4 microseconds beside the sweep in place of 30.
+    """
+
+    LANES = (16, 32, 64, 256)  # a tile of each size, and four
+
+    def __init__(self, program, tiling, lanes):
+        n, m = program.n_leaves, len(program.outputs)
+        self.inputs = np.zeros((n, lanes))
+        self.outputs = np.empty((m, lanes))
+        self.gradient = np.zeros((n, lanes))
+        self._tiles = Tiles(tiling)
+        self._tiles.point(*(_rows(part) for part in (self.inputs, self.outputs, self.gradient)))
+
+    def sweep(self, n_sets):
+        """Sweep the first ``n_sets`` columns of ``inputs``."""
+        self._tiles.sweep(0, n_sets)
+
+
+def _rows(array):
+    """The table of an array whose rows are scalars over the batch."""
+    step, size = array.strides
+    return Table.of(address_of(array) + step * np.arange(len(array)), size, array)
+
+
 def _field(name):
     return kernels.TILES.names.index(name)
 
