@@ -4,9 +4,11 @@ In: what a user passed. Out: arrays and :class:`Table` s of addresses, without a
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
+from fastgraph.engine.moves import KIND
 from fastgraph.engine.workspace import Table, address_of, kind_of
 from fastgraph.errors import ArgumentError, ShapeError
 
@@ -58,42 +60,74 @@ def addresses_of(pairs, batch):
     have no common stride is copied; results are made by :func:`results_like`, so that theirs have. A stride of 0
     says that the scalar is the same for every set.
     """
-    columns = np.zeros((3, sum(math.prod(shape) for _, shape in pairs)), np.int64)
-    keep, start = [], 0
-    for array, shape in pairs:
-        stop = start + math.prod(shape)
+    kinds = [
+        (shape, None if array is None else (array.shape, array.strides, array.dtype)) for array, shape in pairs
+    ]
+    layout = _layout(batch, tuple(kinds))
+    if layout is None:
+        pairs = [(array if array is None else _regular(array, batch, shape), shape) for array, shape in pairs]
+        return addresses_of(pairs, batch)
+    relative, spans = layout
+    columns = relative.copy()
+    keep = []
+    for (array, _), (start, stop) in zip(pairs, spans, strict=True):
         if array is not None:
-            array = np.broadcast_to(array, batch + shape, subok=False) if array.shape != batch + shape else array
-            step = batch_stride(array, len(batch))
-            if step is None:
-                array = np.ascontiguousarray(array)
-                step = batch_stride(array, len(batch))
-            columns[0, start:stop] = _offsets(shape, array.strides[len(batch) :])
             columns[0, start:stop] += address_of(array)
-            columns[1, start:stop] = step
-            columns[2, start:stop] = kind_of(array.dtype)
             keep.append(array)
-        start = stop
     return Table(columns, keep)
+
+
+def _regular(array, batch, shape):
+    """The array, or a copy that has a common stride over the batch."""
+    spread = np.broadcast_to(array, batch + shape, subok=False)
+    return np.ascontiguousarray(spread) if batch_stride(spread.shape, spread.strides, len(batch)) is None else array
+
+
+@lru_cache(maxsize=256)
+def _layout(batch, kinds):
+    """Columns of a table relative to the arrays' addresses, and where each array's part is; None without a stride.
+
+    Calls repeat their layouts, and this costs as much as all the rest of binding arguments.
+    """
+    columns = np.zeros((3, sum(math.prod(shape) for shape, _ in kinds)), np.int64)
+    spans, start = [], 0
+    for shape, kind in kinds:
+        stop = start + math.prod(shape)
+        spans.append((start, stop))
+        if kind is not None:
+            given, strides, dtype = kind
+            strides = _broadcast_strides(given, strides, batch + shape)
+            step = batch_stride(batch + shape, strides, len(batch))
+            if step is None:
+                return None
+            columns[0, start:stop] = _offsets(shape, strides[len(batch) :])
+            columns[1, start:stop] = step
+            columns[2, start:stop] = KIND[dtype]
+        start = stop
+    return columns, spans
+
+
+def _broadcast_strides(given, strides, shape):
+    strides = (0,) * (len(shape) - len(given)) + strides
+    given = (1,) * (len(shape) - len(given)) + given
+    return tuple(0 if n == 1 and m != 1 else stride for n, m, stride in zip(given, shape, strides, strict=True))
 
 
 def _offsets(shape, strides):
     """Bytes from the first scalar to each, in C order."""
-    if len(shape) == 1:
-        return np.arange(0, shape[0] * strides[0], strides[0]) if strides[0] and shape[0] else 0
     offsets = np.zeros(1, np.int64)
     for size, stride in zip(shape, strides, strict=True):
         offsets = (offsets[:, None] + stride * np.arange(size)).ravel()
     return offsets
 
 
-def batch_stride(array, n_axes):
+def batch_stride(shape, strides, n_axes):
     """Bytes from one set to the next over the first ``n_axes`` axes in C order, or None if they have no one stride."""
-    if 0 in array.shape:
+    if 0 in shape:
         return 0
     step = None
     expected = 0
-    for size, stride in zip(reversed(array.shape[:n_axes]), reversed(array.strides[:n_axes]), strict=True):
+    for size, stride in zip(reversed(shape[:n_axes]), reversed(strides[:n_axes]), strict=True):
         if size == 1:
             continue
         if step is None:
@@ -125,7 +159,7 @@ class Results:
         for k, (array, shape, name) in enumerate(zip(given, shapes, names, strict=True)):
             _check_out(array, shape, dtype, name, label)
             others = [*inputs, *given[:k], *given[k + 1 :]]
-            if batch_stride(array, n_axes) is None or any(_overlap(array, other) for other in others):
+            if batch_stride(array.shape, array.strides, n_axes) is None or any(_overlap(array, other) for other in others):
                 self.targets.append(np.empty(shape, dtype))
                 self._copies.append((array, self.targets[-1]))
             else:

@@ -142,9 +142,11 @@ class Sweeper:
         total[np.isnan(total)] = np.nan
         if wanted is None:
             return total, None
-        workspace = begin()
-        gradient = workspace.gradient_from(total[m:])
-        _give(tiling, workspace)
+        gradient = tiling.gradient_from(total[m:])
+        if len(tiling.plan.epilogue.runs):
+            workspace = begin()
+            workspace.finish(total[m:], gradient)
+            _give(tiling, workspace)
         gradient[np.isnan(gradient)] = np.nan
         return total[:m], gradient
 

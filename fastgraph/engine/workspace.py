@@ -157,6 +157,12 @@ class Tiling:
         words = (stream.operands >> 1) * self.tile | (stream.operands & KEEP)
         return np.ascontiguousarray(stream.runs, RUN), words.astype(np.uint32)
 
+    def gradient_from(self, totals):
+        """The summed gradient of every leaf (n_leaves,) but for what the epilogue adds to it."""
+        by_slot = np.zeros(self.plan.n_adjoints)
+        by_slot[self.plan.totals] = totals
+        return by_slot[self.plan.gradient]
+
     @property
     def nbytes(self):
         """Bytes of a workspace's buffers."""
@@ -232,19 +238,13 @@ class Tiles:
             parts = parts[:, ::2] + parts[:, 1::2]
         return parts[:, 0]
 
-    def gradient_from(self, totals):
-        """The summed gradient of every leaf, from the totals over the whole batch."""
-        tiling = self.tiling
-        plan, slots = tiling.plan, tiling.plan.gradient
-        by_slot = np.zeros(plan.n_adjoints)
-        by_slot[plan.totals] = totals
-        gradient = by_slot[slots]
-        if len(plan.epilogue.runs):
-            with np.errstate(over="ignore"):  # float32
-                self.adjoints[plan.totals] = totals[:, None]
-            kernels.finish_tiles(self.address)
-            gradient[plan.finished] = self.adjoints[slots[plan.finished], 0]
-        return gradient
+    def finish(self, totals, gradient):
+        """Take the totals over the whole batch through the epilogue, and set what it adds to in ``gradient``."""
+        plan = self.tiling.plan
+        with np.errstate(over="ignore"):  # float32
+            self.adjoints[plan.totals] = totals[:, None]
+        kernels.finish_tiles(self.address)
+        gradient[plan.finished] = self.adjoints[plan.gradient[plan.finished], 0]
 
     def release(self):
         """Forget the caller's arrays."""
