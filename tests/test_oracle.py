@@ -103,7 +103,7 @@ def rule_partials(op, m, operands, n=None):
     return [0.0 * one if share is None else share for share in shares]
 
 
-def allowance(op, args, n, exact, k, dtype):
+def allowance(op, args, n, exact, k, dtype=np.float64):
     """How far partial ``k`` may be off, in ulps of ``exact``, its true value."""
     moved, kind = mpmath.mpf(0), np.finfo(dtype)
     smallest_normal = float(kind.tiny)
