@@ -29,7 +29,9 @@ def batch_array(value, name, shape, label):
         declared = f"{name} was declared with shape {shape}"
         raise ShapeError(f"{label} got {name} with shape {array.shape}: {what} ({declared})")
     if kind_of(array.dtype) is None:  # half and extended precision, foreign byte order: the kernels do not read them
-        array = array.astype(np.float64)
+        native = array.dtype.newbyteorder("=")
+        with np.errstate(all="ignore"):
+            array = array.astype(np.float64 if kind_of(native) is None else native)
     return array, array.shape[:n]
 
 
