@@ -41,7 +41,9 @@ class Terms:
 
 def expected(program, terms, varying, wanted, summed, tile):
     """Symbols of the outputs, and of the gradient of every wanted leaf, by the program in the order of one set."""
-    ops = [(op, slot, operands, int(n[0]) if n else 0, mask, flags) for op, slot, operands, n, mask, flags, _ in operations(program)]  # fmt: skip
+    ops = []
+    for op, slot, operands, n, mask, flags, _ in operations(program):
+        ops.append((op, slot, operands, int(n[0]) if n else 0, mask, flags))
     first = program.first_operation
     values = [terms("leaf", k, tile if varying[k] else 0) for k in range(program.n_leaves)]
     values += [terms("constant", k) for k in range(len(program.constants))]
