@@ -12,6 +12,7 @@ from fastgraph.engine.moves import KIND
 from fastgraph.engine.workspace import Table, address_of, kind_of
 from fastgraph.errors import ArgumentError, ShapeError
 
+MAX_SETS = 1 << 44  # no result of so many fits in memory, and NumPy's own errors name no argument
 
 def batch_array(value, name, shape, label):
     """``value`` as an array of real numbers, and its batch shape, the axes before the declared ``shape``."""
@@ -31,7 +32,9 @@ def batch_array(value, name, shape, label):
         declared = f"{name} was declared with shape {shape}"
         raise ShapeError(f"{label} got {name} with shape {array.shape}: {what} ({declared})")
     if kind_of(array.dtype) is None:  # half and extended precision, foreign byte order: the kernels do not read them
-        array = array.astype(np.float64)
+        native = array.dtype.newbyteorder("=")
+        with np.errstate(all="ignore"):
+            array = array.astype(np.float64 if kind_of(native) is None else native)
     return array, array.shape[:n]
 
 
@@ -46,11 +49,16 @@ def _kind(value, array):
 
 def common_batch(names, batches, label):
     """The shape that batch shapes broadcast to."""
+    fault = f"broadcast to more than {MAX_SETS} sets: pass parts of them"
     try:
-        return np.broadcast_shapes(*batches)
-    except ValueError:
-        listing = ", ".join(f"{name} {batch}" for name, batch in zip(names, batches, strict=True) if batch)
-        raise ShapeError(f"{label}: the batch shapes {listing} do not broadcast together") from None
+        batch = np.broadcast_shapes(*batches)
+        if math.prod(batch) <= MAX_SETS:
+            return batch
+    except ValueError as error:
+        if "too large" not in str(error):
+            fault = "do not broadcast together"
+    listing = ", ".join(f"{name} {batch}" for name, batch in zip(names, batches, strict=True) if batch)
+    raise ShapeError(f"{label}: the batch shapes {listing} {fault}")
 
 
 def addresses_of(pairs, batch):

@@ -120,8 +120,12 @@ class Sweeper:
         sums in each block of sets, added pairwise, then the blocks pairwise.
         """
         threads = pool.get_num_threads() if threads is None else pool.check_threads(threads)
+        m, n = len(self.program.outputs), self.program.n_leaves
+        if n_sets == 0:  # an epilogue would make 0 * inf of it, and empty arrays have no number to read
+            with reporter(progress, 0):
+                return np.zeros(m), None if wanted is None else np.zeros(n)
         block = self._block(n_sets)
-        tiling = self._tiling(min(max(1, n_sets), block), leaves.strides != 0, wanted, True)
+        tiling = self._tiling(min(n_sets, block), leaves.strides != 0, wanted, True)
         tree = _Tree()
 
         def begin():
@@ -130,15 +134,15 @@ class Sweeper:
             return workspace
 
         def sweep(workspace, start, stop):
-            tree.add(start // block, workspace.sums_of(start, stop))
+            with np.errstate(all="ignore"):
+                tree.add(start // block, workspace.sums_of(start, stop))
 
         with reporter(progress, n_sets) as report:
-            if n_sets:
-                n_blocks = -(-n_sets // block)
-                threads = min(threads, n_blocks)
-                _share(n_sets, block, threads, begin, sweep, lambda workspace: _give(tiling, workspace), report)
-        m = len(self.program.outputs)
-        total = tree.total() if n_sets else np.zeros(m + len(tiling.plan.totals))
+            n_blocks = -(-n_sets // block)
+            threads = min(threads, n_blocks)
+            _share(n_sets, block, threads, begin, sweep, lambda workspace: _give(tiling, workspace), report)
+        with np.errstate(all="ignore"):
+            total = tree.total()
         total[np.isnan(total)] = np.nan
         if wanted is None:
             return total, None
