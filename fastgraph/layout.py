@@ -14,6 +14,7 @@ from fastgraph.errors import ArgumentError, ShapeError
 
 MAX_SETS = 1 << 44  # no result of so many fits in memory, and NumPy's own errors name no argument
 
+
 def batch_array(value, name, shape, label):
     """``value`` as an array of real numbers, and its batch shape, the axes before the declared ``shape``."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
@@ -68,9 +69,7 @@ def addresses_of(pairs, batch):
     have no common stride is copied; results are made by :func:`results_like`, so that theirs have. A stride of 0
     says that the scalar is the same for every set.
     """
-    kinds = [
-        (shape, None if array is None else (array.shape, array.strides, array.dtype)) for array, shape in pairs
-    ]
+    kinds = [(shape, None if array is None else (array.shape, array.strides, array.dtype)) for array, shape in pairs]
     layout = _layout(batch, tuple(kinds))
     if layout is None:
         pairs = [(array if array is None else _regular(array, batch, shape), shape) for array, shape in pairs]
@@ -167,7 +166,9 @@ class Results:
         for k, (array, shape, name) in enumerate(zip(given, shapes, names, strict=True)):
             _check_out(array, shape, dtype, name, label)
             others = [*inputs, *given[:k], *given[k + 1 :]]
-            if batch_stride(array.shape, array.strides, n_axes) is None or any(_overlap(array, other) for other in others):
+            if batch_stride(array.shape, array.strides, n_axes) is None or any(
+                _overlap(array, other) for other in others
+            ):
                 self.targets.append(np.empty(shape, dtype))
                 self._copies.append((array, self.targets[-1]))
             else:

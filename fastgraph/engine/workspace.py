@@ -9,7 +9,7 @@ import threading
 
 import numpy as np
 
-from fastgraph.engine import kernels
+from fastgraph.engine import kernels, tile_kernels
 from fastgraph.engine.moves import KIND, SUMS
 from fastgraph.engine.streams import TRASH
 from fastgraph.engine.tiles import KEEP, VECTOR
@@ -176,14 +176,14 @@ class Tiles:
         plan, tile, dtype = tiling.plan, tiling.tile, tiling.program.dtype
         is_single = int(dtype == np.float32)
         with _first_use:
-            forward, reverse = kernels.of_tiles(is_single)
+            forward, reverse = tile_kernels.of_tiles(is_single)
         self.tiling = tiling
         self.values = _aligned(plan.n_values, tile, dtype)
         self.values[plan.constants[1]] = tiling.program.constants[plan.constants[0], None]
         self.adjoints = _aligned(plan.n_adjoints, tile, dtype)
         self.adjoints[: TRASH + 1] = 0.0
         self.sums = np.zeros((len(plan.outputs) + len(plan.totals), SUMS))
-        record = np.zeros(1, kernels.TILES)
+        record = np.zeros(1, tile_kernels.TILES)
         for name, (runs, operands) in tiling.streams.items():
             for what, value in (("runs", address_of(runs)), ("n", len(runs)), ("operands", address_of(operands))):
                 record[f"{name}_{what}"] = value
@@ -222,12 +222,12 @@ class Tiles:
         fields[_SEEDED] = seeds is not None
         fields[_SUMMED] = outputs is None
         self.tables = (leaves, outputs, gradient, seeds)
-        kernels.prepare_tiles(self.address)
+        tile_kernels.prepare_tiles(self.address)
 
     def sweep(self, start, stop):
         """Sweep the input sets ``start`` to ``stop``."""
         self.fields[_START], self.fields[_STOP] = start, stop
-        kernels.run_tiles(self.address)
+        tile_kernels.run_tiles(self.address)
 
     def sums_of(self, start, stop):
         """Sums over the input sets ``start`` to ``stop`` of the outputs, then of the plan's totals."""
@@ -243,7 +243,7 @@ class Tiles:
         plan = self.tiling.plan
         with np.errstate(over="ignore"):  # float32
             self.adjoints[plan.totals] = totals[:, None]
-        kernels.finish_tiles(self.address)
+        tile_kernels.finish_tiles(self.address)
         gradient[plan.finished] = self.adjoints[plan.gradient[plan.finished], 0]
 
     def release(self):
@@ -280,7 +280,7 @@ def _rows(array):
 
 
 def _field(name):
-    return kernels.TILES.names.index(name)
+    return tile_kernels.TILES.names.index(name)
 
 
 _TABLES = [_field(f"{table}_addresses") for table in ("leaf", "output", "gradient", "seed")]
