@@ -198,7 +198,8 @@ GUARDED = """
 
         def at_end(self, shape, dtype):
             size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-            return self.bytes[pages * page - size:].view(dtype).reshape(shape)
+            first = self.base + (pages + 1) * page - size  # a slice of no length would begin elsewhere
+            return np.ctypeslib.as_array((ctypes.c_ubyte * size).from_address(first)).view(dtype).reshape(shape)
 
         def at_start(self, shape, dtype):
             size = int(np.prod(shape)) * np.dtype(dtype).itemsize
