@@ -326,7 +326,8 @@ class Function:
             arrays, seeds = (
                 None if given is None else [np.require(a, np.float64, "A") for a in given] for given in (arrays, seeds)
             )
-        leaves = addresses_of([(array, a.shape) for array, a in zip(arrays, self.arguments, strict=True)], batch)
+        pairs = [(array, a.shape) for array, a in zip(arrays, self.arguments, strict=True)]
+        leaves = addresses_of(pairs, batch, any_axes=not one_by_one)
         if seeds is not None:
             seeds = addresses_of([(array, o.shape) for array, o in zip(seeds, self.outputs, strict=True)], batch)
         return leaves, seeds

@@ -62,26 +62,26 @@ def common_batch(names, batches, label):
     raise ShapeError(f"{label}: the batch shapes {listing} {fault}")
 
 
-def addresses_of(pairs, batch):
+def addresses_of(pairs, batch, any_axes=False):
     """The :class:`Table` of the scalars of ``(array of shape batch' + shape, shape)`` pairs, broadcast to ``batch``.
 
-    ``None`` for an array gives addresses 0, which says that nobody wants these results. An array whose batch axes
-    have no common stride is copied; results are made by :func:`results_like`, so that theirs have. A stride of 0
-    says that the scalar is the same for every set.
+    ``None`` for an array gives addresses 0, which says that nobody wants these results. A stride of 0 says that the
+    scalar is the same for every set. Arrays whose batch axes have no common stride are copied, unless the table may
+    have ``any_axes``; results are made by :class:`Results`, so that theirs have.
     """
     kinds = [(shape, None if array is None else (array.shape, array.strides, array.dtype)) for array, shape in pairs]
-    layout = _layout(batch, tuple(kinds))
+    layout = _layout(batch, tuple(kinds), any_axes)
     if layout is None:
         pairs = [(array if array is None else _regular(array, batch, shape), shape) for array, shape in pairs]
         return addresses_of(pairs, batch)
-    relative, spans = layout
+    relative, spans, dims, inner = layout
     columns = relative.copy()
     keep = []
     for (array, _), (start, stop) in zip(pairs, spans, strict=True):
         if array is not None:
             columns[0, start:stop] += address_of(array)
             keep.append(array)
-    return Table(columns, keep)
+    return Table(columns, keep, dims, inner)
 
 
 def _regular(array, batch, shape):
@@ -91,27 +91,46 @@ def _regular(array, batch, shape):
 
 
 @lru_cache(maxsize=256)
-def _layout(batch, kinds):
-    """Columns of a table relative to the arrays' addresses, and where each array's part is; None without a stride.
+def _layout(batch, kinds, any_axes):
+    """Columns of a table relative to the arrays' addresses, where each array's part is, and the batch's axes.
 
-    Calls repeat their layouts, and this costs as much as all the rest of binding arguments.
+    None where the arrays have no common stride but need one. Calls repeat their layouts, and this costs as much as all
+    the rest of binding arguments.
     """
-    columns = np.zeros((3, sum(math.prod(shape) for shape, _ in kinds)), np.int64)
+    strides_of = [() if kind is None else _broadcast_strides(kind[0], kind[1], batch + shape) for shape, kind in kinds]
+    axes = _axes(batch, [strides[: len(batch)] for strides in strides_of if strides])
+    if len(axes) > 1 and not any_axes:
+        return None
+    dims = tuple(size for size, _ in axes[:-1])
+    columns = np.zeros((3 + len(dims), sum(math.prod(shape) for shape, _ in kinds)), np.int64)
     spans, start = [], 0
-    for shape, kind in kinds:
+    for (shape, kind), strides in zip(kinds, strides_of, strict=True):
         stop = start + math.prod(shape)
         spans.append((start, stop))
         if kind is not None:
-            given, strides, dtype = kind
-            strides = _broadcast_strides(given, strides, batch + shape)
-            step = batch_stride(batch + shape, strides, len(batch))
-            if step is None:
-                return None
             columns[0, start:stop] = _offsets(shape, strides[len(batch) :])
-            columns[1, start:stop] = step
-            columns[2, start:stop] = KIND[dtype]
+            columns[2, start:stop] = KIND[kind[2]]
+            if axes:
+                *outer, columns[1, start:stop] = (strides[axis] for _, axis in axes)
+                for row, stride in enumerate(outer):
+                    columns[3 + row, start:stop] = stride
         start = stop
-    return columns, spans
+    return columns, spans, dims, axes[-1][0] if dims else 0
+
+
+def _axes(batch, strides_of):
+    """The fewest axes the batch can be walked by, the outermost first: the size of each, and the axis of its stride."""
+    if 0 in batch:
+        return []
+    axes = []
+    for axis, size in enumerate(batch):
+        if size == 1:
+            continue
+        if axes and all(s[axes[-1][1]] == size * s[axis] for s in strides_of):
+            axes[-1] = axes[-1][0] * size, axis
+        else:
+            axes.append((size, axis))
+    return axes
 
 
 def _broadcast_strides(given, strides, shape):

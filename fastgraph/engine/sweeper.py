@@ -89,7 +89,7 @@ class Sweeper:
                 lanes, take, give = 1, self._take_one, self._idle_ones.append
             else:
                 wanted = None if gradient is None else gradient.addresses != 0
-                tiling = self._tiling(-(-n_sets // threads), leaves.strides != 0, wanted, False)
+                tiling = self._tiling(-(-n_sets // threads), leaves.varying, wanted, False)
                 lanes, take, give = tiling.lanes, lambda: _take(tiling), lambda workspace: _give(tiling, workspace)
             chunk = max(lanes, CHUNK_OPERATIONS // weight // lanes * lanes)
             if threads > 1 and n_sets < 4 * threads * chunk:
@@ -125,7 +125,7 @@ class Sweeper:
             with reporter(progress, 0):
                 return np.zeros(m), None if wanted is None else np.zeros(n)
         block = self._block(n_sets)
-        tiling = self._tiling(min(n_sets, block), leaves.strides != 0, wanted, True)
+        tiling = self._tiling(min(n_sets, block), leaves.varying, wanted, True)
         tree = _Tree()
 
         def begin():

@@ -43,6 +43,11 @@ TILES = record(
         for table in ("leaf", "output", "seed", "gradient")
         for what in ("addresses", "strides", "kinds")
     ),
+    "outer_n",  # axes of the batch over which leaves have strides of their own
+    "outer_dims",
+    "outer_strides",  # a row for each axis
+    "outer_step",  # bytes from one row to the next
+    "inner",  # sets in one step of the last of them
     "spread_n",  # results of the prologue that later sweeps read
     "spread_offsets",
     "seeded",  # 0: every cotangent is 1
@@ -139,8 +144,29 @@ def _load(call, n, indices_address, offsets_address, start, width):
     kinds = carray(pointer(call.leaf_kinds), n, np.int64)
     for k in range(n):
         leaf = indices[k]
-        source = addresses[leaf] + start * strides[leaf]
-        load_column(call.single, kinds[leaf], source, strides[leaf], call.values + offsets[k], width, call.lanes)
+        target = call.values + offsets[k]
+        if call.outer_n:
+            _load_pieces(call, leaf, addresses[leaf], strides[leaf], kinds[leaf], target, start, width)
+        else:
+            source = addresses[leaf] + start * strides[leaf]
+            load_column(call.single, kinds[leaf], source, strides[leaf], target, width, call.lanes)
+
+
+@compiled
+def _load_pieces(call, leaf, address, stride, kind, target, start, width):
+    """Fill a slot from a leaf that has a stride for each axis of the batch."""
+    dims = carray(pointer(call.outer_dims), call.outer_n, np.int64)
+    size = call.tile // call.lanes
+    done = 0
+    while done < width:
+        outer, within = divmod(start + done, call.inner)
+        source = address + within * stride
+        for axis in range(call.outer_n - 1, -1, -1):
+            outer, at = divmod(outer, dims[axis])
+            source += at * carray(pointer(call.outer_strides + axis * call.outer_step + 8 * leaf), 1, np.int64)[0]
+        count = min(width - done, call.inner - within)
+        load_column(call.single, kind, source, stride, target + done * size, count, call.lanes - done)
+        done += count
 
 
 @compiled

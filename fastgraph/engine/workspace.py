@@ -30,14 +30,32 @@ if hasattr(os, "register_at_fork"):
 
 
 class Table:
-    """Addresses, strides and kinds (3, n), one of each per leaf or result; holds the arrays they point into."""
+    """Addresses, strides and kinds, one of each per leaf or result; holds the arrays they point into.
 
-    def __init__(self, columns, keep):
+    The strides lead from one input set to the next. Where arguments broadcast so that there is no one such stride,
+    they do so within ``inner`` sets, and ``columns`` has more rows: the strides of the batch's outer axes, of
+    ``dims`` steps each, the outermost first.
+    """
+
+    def __init__(self, columns, keep, dims=(), inner=0):
         self.columns = columns
-        self.addresses, self.strides, self.kinds = columns
+        self.addresses, self.strides, self.kinds = columns[:3]
         self.keep = keep
-        first = address_of(columns)
-        self.pointers = first, first + columns.strides[0], first + 2 * columns.strides[0]
+        first, step = address_of(columns), columns.strides[0]
+        self.pointers = first, first + step, first + 2 * step
+        self.axes = (0, 0, 0, 0, 0)
+        if dims:
+            self._dims = np.array(dims, np.int64)
+            self.axes = len(dims), address_of(self._dims), first + 3 * step, step, inner
+
+    @property
+    def varying(self):
+        """Which of them differ from set to set."""
+        return (
+            self.strides != 0
+            if len(self.columns) == 3
+            else (self.columns[[1, *range(3, len(self.columns))]] != 0).any(0)
+        )
 
     @classmethod
     def of(cls, addresses, strides, keep):
@@ -219,6 +237,7 @@ class Tiles:
         for at, table in zip(_TABLES, (leaves, outputs, gradient, seeds), strict=True):
             if table is not None:
                 fields[at], fields[at + 1], fields[at + 2] = table.pointers
+        fields[_OUTER], fields[_OUTER + 1], fields[_OUTER + 2], fields[_OUTER + 3], fields[_OUTER + 4] = leaves.axes
         fields[_SEEDED] = seeds is not None
         fields[_SUMMED] = outputs is None
         self.tables = (leaves, outputs, gradient, seeds)
@@ -284,7 +303,7 @@ def _field(name):
 
 
 _TABLES = [_field(f"{table}_addresses") for table in ("leaf", "output", "gradient", "seed")]
-_SEEDED, _SUMMED, _START, _STOP = map(_field, ("seeded", "summed", "start", "stop"))
+_OUTER, _SEEDED, _SUMMED, _START, _STOP = map(_field, ("outer_n", "seeded", "summed", "start", "stop"))
 
 
 def _aligned(slots, tile, dtype):
