@@ -1,33 +1,52 @@
 """The engines that run a program, behind one signature: ``engine(program, leaves) -> (outputs, gradient)``.
 
-``leaves`` has shape (n_leaves, sets); outputs (m, sets) and the gradient of their sum, (n_leaves, sets).
+``leaves`` has shape (n_leaves, sets) and any dtype that kernels read; outputs (m, sets) and the gradient of their sum,
+(n_leaves, sets), have the program's.
 """
+
+from functools import partial
 
 import numpy as np
 
 from fastgraph import interpreter
-from fastgraph.engine.sweeper import Sweeper
-from fastgraph.engine.workspace import Table, address_of
+from fastgraph.engine.lowering import lower
+from fastgraph.engine.sweeper import TILES, Sweeper
+from fastgraph.engine.workspace import Table, Tiles, Tiling, address_of, kind_of
 
 
 def reference(program, leaves):
     """The interpreter in Python."""
     outputs, gradient = interpreter.value_and_gradient(program, leaves)
     sets = leaves.shape[1]
-    gradient = np.array([np.broadcast_to(g, sets) for g in gradient]).reshape(len(leaves), sets)
+    gradient = [np.broadcast_to(g, sets) for g in gradient]
+    gradient = np.array(gradient, program.dtype).reshape(len(leaves), sets)
     return np.array([np.broadcast_to(y, sets) for y in outputs]), gradient
 
 
 def tile(program, leaves, threads=1):
-    """The kernels, all sets in one batch."""
-    leaves = np.ascontiguousarray(leaves)
-    outputs, gradient = np.empty((len(program.outputs), leaves.shape[1])), np.empty(leaves.shape)
-    Sweeper(program).sweep(leaves.shape[1], _rows(leaves), _rows(outputs), _rows(gradient), threads)
+    """The kernels, all sets in one batch, in whatever way a call takes."""
+    leaves, outputs, gradient = _buffers(program, leaves)
+    Sweeper(program).sweep(leaves.shape[1], rows(leaves), rows(outputs), rows(gradient), threads)
+    return outputs, gradient
+
+
+def tiles(program, leaves, size=512, fused=True, threads=None):
+    """The kernels of tiles of ``size`` bytes a slot, with pairs of operations done as one or not."""
+    varying, wanted = np.ones((2, program.n_leaves), np.bool_)
+    return sweep_plan(lower(program, varying, wanted, fused=fused), program, leaves, size)
+
+
+def sweep_plan(plan, program, leaves, size):
+    """Outputs and gradient by a plan of a call in which nothing is summed."""
+    leaves, outputs, gradient = _buffers(program, leaves)
+    workspace = Tiles(Tiling(plan, program, size))
+    workspace.point(rows(leaves), rows(outputs), rows(gradient))
+    workspace.sweep(0, leaves.shape[1])
     return outputs, gradient
 
 
 def one(program, leaves):
-    """The kernels, set by set."""
+    """The kernels, set by set; of float64 programs."""
     sweeper = Sweeper(program)
     columns = []
     single = sweeper.single(with_gradient=True)
@@ -39,10 +58,32 @@ def one(program, leaves):
     return results[: len(program.outputs)], results[len(program.outputs) :]
 
 
-def _rows(array):
-    """The table of an array whose rows are scalars over the batch."""
-    n, sets = array.shape
-    return Table.of(address_of(array) + 8 * sets * np.arange(n), 8, array)
+def rows(array):
+    """The table of an array whose rows are scalars over the batch; rows without a stride are uniform."""
+    n = len(array)
+    columns = np.zeros((3, n), np.int64)
+    columns[0] = address_of(array) + array.strides[0] * np.arange(n)
+    columns[1] = array.strides[1]
+    columns[2] = kind_of(array.dtype)
+    return Table(columns, array)
+
+
+def _buffers(program, leaves):
+    """Leaves by rows, and arrays for outputs and gradient, full of what no kernel leaves there."""
+    leaves = np.ascontiguousarray(leaves)
+    n_leaves, sets = leaves.shape
+    return leaves, *(np.full((n, sets), 7e7, program.dtype) for n in (len(program.outputs), n_leaves))
 
 
 ENGINES = {"reference": reference, "one": one, "tile": tile}
+OF_TILES = {
+    f"{size} bytes{'' if fused else ', no pairs'}": partial(tiles, size=size, fused=fused)
+    for size in TILES
+    for fused in (True, False)
+}
+
+
+def of(dtype):
+    """Every engine that runs programs of ``dtype``, by name."""
+    chosen = ENGINES if dtype == np.float64 else {name: ENGINES[name] for name in ("reference", "tile")}
+    return chosen | OF_TILES

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 
 import fastgraph as fg
+from fastgraph.program import DTYPES
+from tests import engines
 from tests.bits import assert_same_bits, same_bits
-from tests.random_graphs import ARITHMETIC, Seeded, input_sets, record
+from tests.random_graphs import ARITHMETIC, Seeded, input_sets, plain_program, record
 
 BATCHES = (1, 2, 3, 7, 8, 9, 63, 64, 65, 1000)
 N_INPUTS = 4
-SEEDS = [*range(60), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(60, 1000))]
+LONG = pytest.mark.long
+EVERY_DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+SEEDS = [*range(60), *(pytest.param(seed, marks=LONG) for seed in range(60, 1000))]
 
 
 def function_of(seed):
@@ -173,6 +177,123 @@ def large_function(n_ops):
         nodes.append(kinds[rng.integers(len(kinds))](nodes[i], nodes[j]))
     graph.output(fg.mean(nodes[-200:]))
     return graph.compile()
+
+
+# -- ways of one call ---------------------------------------------------------------------------------------
+
+
+def one_by_one(f, sets):
+    """Values and gradients by every argument, each set in a call of its own."""
+    names = [a.name for a in f.arguments]
+    swept = [f.value_and_grad(*column, wrt=names) for column in sets.T.tolist()]
+    return np.array([y for y, _ in swept], f.dtype), np.array([list(g) for _, g in swept], f.dtype)
+
+
+def any_function(seed, dtype, n_inputs=N_INPUTS):
+    options = {"n_ops": 150, "ops": ARITHMETIC} if seed % 3 == 0 else {"n_ops": 4 + seed % 40}
+    return record(Seeded(seed), n_inputs=n_inputs, dtype=dtype, **options).compile(dtype=dtype)
+
+
+@EVERY_DTYPE
+@pytest.mark.parametrize("seed", [*range(100, 112), *(pytest.param(s, marks=LONG) for s in range(112, 500))])
+def test_dtype_threads_layouts_and_subsets(seed, dtype):
+    """Bits of a set do not depend on who else is in the batch, how it lies in memory, or what else is wanted."""
+    f = any_function(seed, dtype)
+    names = [a.name for a in f.arguments]
+    sets = input_sets(seed, N_INPUTS, 300)
+    values, gradients = one_by_one(f, sets[:, :40])
+    y, g = f.value_and_grad(*sets, wrt=names)
+    g = np.stack(g, -1)
+    assert_same_bits(y[:40], values, seed)
+    assert_same_bits(g[:40], gradients, seed)
+    rng = np.random.default_rng(seed)
+    for layout in LAYOUTS:
+        count = int(rng.integers(3, 300))
+        start = int(rng.integers(300 - count))
+        got = layout(f, sets[:, start : start + count], int(rng.integers(1, 5)))
+        assert_same_bits(got[0], y[start : start + count], (seed, layout.__name__))
+        assert_same_bits(got[1], g[start : start + count], (seed, layout.__name__))
+    for wrt in (names[:1], names[::-1], [names[int(rng.integers(N_INPUTS))]], names[1:3]):
+        _, some = f.value_and_grad(*sets, wrt=wrt)
+        for name, part in zip(wrt, some, strict=True):
+            assert_same_bits(part, g[:, names.index(name)], (seed, wrt))
+        out = np.empty(300, dtype), tuple(np.empty((300, 2), dtype)[:, 1] for _ in wrt)
+        f.value_and_grad(*sets, wrt=wrt, out=out)
+        for name, part in zip(wrt, out[1], strict=True):
+            assert_same_bits(part, g[:, names.index(name)], (seed, wrt, "out"))
+        assert_same_bits(out[0], y)
+    assert_same_bits(f(*sets), y)
+
+
+@EVERY_DTYPE
+@pytest.mark.parametrize("seed", range(200, 212))
+def test_uniform_or_repeated_arguments(seed, dtype):
+    """Every choice of arguments that do not vary over the batch, given as a number, spread out, or written out."""
+    f = any_function(seed, dtype)
+    names = [a.name for a in f.arguments]
+    sets = input_sets(seed, N_INPUTS, 35)
+    for chosen in range(2**N_INPUTS):
+        uniform = [bool(chosen >> k & 1) for k in range(N_INPUTS)]
+        written = [np.full(35, column[0]) if u else column for column, u in zip(sets, uniform, strict=True)]
+        y, g = f.value_and_grad(*written, wrt=names)
+        for spread in (lambda v: v, lambda v: np.broadcast_to(v, 35), lambda v: np.array([v])):
+            args = [spread(column[0]) if u else column for column, u in zip(sets, uniform, strict=True)]
+            z, h = f.value_and_grad(*args, wrt=names)
+            for got, expected in zip((z, *h), (y, *g), strict=True):
+                assert_same_bits(np.broadcast_to(got, 35), expected, (seed, uniform))
+            z, some = f.value_and_grad(*args, wrt=names[seed % N_INPUTS])
+            assert_same_bits(np.broadcast_to(some, 35), g[seed % N_INPUTS], (seed, uniform))
+
+
+@EVERY_DTYPE
+@pytest.mark.parametrize("seed", range(300, 312))
+def test_numbers_are_their_values_whatever_their_type(seed, dtype):
+    """float32 arrays, foreign byte order and integers give what the same numbers as float64 give."""
+    f = any_function(seed, dtype)
+    with np.errstate(over="ignore"):
+        floats = input_sets(seed, N_INPUTS, 130).astype(np.float32)
+    integers = np.random.default_rng(seed).integers(-128, 128, (N_INPUTS, 130))
+    for numbers, kinds in ((floats, ("f4", ">f4", "f8", "g")), (integers, ("i1", "i8", ">i2", "f2", "f4"))):
+        y, g = f.value_and_grad(*numbers.astype(np.float64))
+        for kind in kinds:
+            for part in (slice(0, 1), slice(0, 2), slice(5, 130)):
+                z, h = f.value_and_grad(*numbers[:, part].astype(kind))
+                for got, expected in zip((z, *h), (y, *g), strict=True):
+                    assert_same_bits(got, expected[part], (seed, kind))
+        mixed = [row.astype(kind) for row, kind in zip(numbers, ("f8", kinds[0], "f4", kinds[1]), strict=True)]
+        assert_same_bits(f(*mixed), y, seed)
+
+
+@EVERY_DTYPE
+@pytest.mark.parametrize("seed", [3, 20, 41])
+def test_every_small_batch(seed, dtype):
+    """All batches of up to 130 sets: every width of every tile."""
+    f = any_function(seed, dtype)
+    sets = input_sets(seed, N_INPUTS, 130)
+    y, g = one_by_one(f, sets)
+    table = np.ascontiguousarray(sets.T)
+    for count in range(1, 131):
+        start = 130 - count if count % 2 else 0
+        got = f.flat.value_and_grad(table[start : start + count])
+        assert_same_bits(got[0], y[start : start + count], count)
+        assert_same_bits(got[1], g[start : start + count], count)
+        assert_same_bits(f.flat(table[start : start + count]), y[start : start + count], count)
+
+
+@EVERY_DTYPE
+@pytest.mark.parametrize("seed", [*range(400, 412), *(pytest.param(s, marks=LONG) for s in range(412, 600))])
+def test_tiles_and_pairs(seed, dtype):
+    """Random programs by every engine: the interpreter, one set, tiles of every size, with pairs or without."""
+    cheap = [op for op in ARITHMETIC if op.name in ("add", "sub", "mul", "square")]
+    options = {"ops": cheap, "n_ops": 60} if seed % 4 else {"n_ops": 20}
+    graph = record(Seeded(seed), n_inputs=N_INPUTS, n_outputs=2, dtype=dtype, **options)
+    leaves = input_sets(seed, N_INPUTS, 77)
+    for program in (graph.compile(dtype=dtype).program, plain_program(graph, dtype)):
+        expected = engines.reference(program, leaves)
+        for name, engine in engines.of(dtype).items():
+            if name != "reference":
+                for got, right in zip(engine(program, leaves), expected, strict=True):
+                    assert_same_bits(got, right, (seed, name))
 
 
 def test_the_comparison_sees_one_bit():

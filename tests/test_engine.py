@@ -1,4 +1,5 @@
-"""Op by engine: the interpreter, the kernels of one set, of a tile and of a run give the same bits, and true ones."""
+"""Op by engine by precision: the interpreter, the kernels of one set, of tiles of any size and of a run give the same
+bits, and true ones."""
 
 from dataclasses import replace
 
@@ -6,32 +7,38 @@ import numpy as np
 import pytest
 
 from fastgraph import interpreter
+from fastgraph.engine.lowering import lower
+from fastgraph.engine.sweeper import TILES
 from fastgraph.ops import OPS, TABLE
-from fastgraph.ops.accuracy import arguments, error
+from fastgraph.ops.accuracy import arguments, error, immediates_of
+from fastgraph.ops.fused import FUSED
 from fastgraph.ops.oracle import exact_partials, exact_value, ulps
-from fastgraph.program import RUN, Program
+from fastgraph.program import DTYPES, RUN, Program
 from tests import engines
 from tests.bits import assert_same_bits, bits
 from tests.test_oracle import ALLOWANCE, allowance
 
 EVERY_OP = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+EVERY_DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+DOUBLE = DTYPES[0]
+# For the test against mpmath: the other engines have the same bits.
 KERNELS = [name for name in engines.ENGINES if name != "reference"]
 
 
-def program_of(op, n=None, count=1):
+def program_of(op, n=None, count=1, dtype=DOUBLE):
     """``count`` operations of one op, in one run, each on leaves of its own and each an output."""
     flags = sum(1 << k for k, flows in enumerate(op.flows) if flows)
     runs = np.array([(op.code, flags, n or 0, count)], RUN)
     operands = np.arange(op.arity * count, dtype=np.uint32)
     outputs = np.arange(op.arity * count, (op.arity + 1) * count, dtype=np.uint32)
-    return Program(op.arity * count, np.empty(0), runs, 1, operands, outputs)
+    return Program(op.arity * count, np.empty(0, dtype), runs, 1, operands, outputs, dtype)
 
 
-def points_of(op, ordinary=60, special=400):
+def points_of(op, ordinary=60, special=400, dtype=DOUBLE):
     """(n, operands) blocks: ordinary arguments and special points with their neighbours, some of very many."""
     rng = np.random.default_rng(op.code)
-    for n, operands in arguments(op, ordinary, seed=2):
-        blocks = len(op.domain.immediates or (None,))
+    for n, operands in arguments(op, ordinary, seed=2, dtype=dtype):
+        blocks = len(immediates_of(op, dtype) or (None,))
         split, kept = -(-ordinary // blocks), -(-special // blocks)
         edges = operands[:, split:]
         if edges.shape[1] > kept:
@@ -44,7 +51,7 @@ def swept(name, op, n, operands):
     if name == "run":  # the sets side by side, as operations of one run
         outputs, gradient = engines.one(program_of(op, n, operands.shape[1]), operands.reshape(-1, 1))
         return outputs[:, 0], gradient.reshape(operands.shape)
-    outputs, gradient = engines.ENGINES[name](program_of(op, n), operands)
+    outputs, gradient = engines.of(operands.dtype)[name](program_of(op, n, dtype=operands.dtype), operands)
     return outputs[0], gradient
 
 
@@ -60,9 +67,36 @@ def disagreements(op, names, blocks):
     return wrong
 
 
+@EVERY_DTYPE
 @EVERY_OP
-def test_every_engine_gives_the_bits_of_the_interpreter(op):
-    assert disagreements(op, (*KERNELS, "run"), points_of(op)) == []
+def test_every_engine_gives_the_bits_of_the_interpreter(op, dtype):
+    names = [name for name in engines.of(dtype) if name != "reference"] + ["run"] * (dtype == DOUBLE)
+    assert disagreements(op, names, points_of(op, dtype=dtype)) == []
+
+
+SPECIAL = (0.0, -0.0, 1.0, -1.5, 3.0, 1e-3, 1e30, -1e30, np.inf, -np.inf, np.nan)
+
+
+@EVERY_DTYPE
+@pytest.mark.parametrize("pair", FUSED, ids=lambda pair: pair.name)
+def test_a_pair_done_as_one_has_the_bits_of_its_operations(pair, dtype):
+    """Either operand of the outer operation; at ordinary numbers, at special ones, and where a fused rounding shows."""
+    edges = [*SPECIAL, float(np.finfo(dtype).max), float(np.finfo(dtype).smallest_subnormal)]
+    grid = np.stack(np.meshgrid(*[edges] * 3)).reshape(3, -1)
+    leaves = np.concatenate([grid, np.random.default_rng(1).normal(size=(3, 999))], axis=1).astype(dtype)
+    for side in {pair.side, 0 if pair.outer.commutative else pair.side, 1 if pair.outer.commutative else pair.side}:
+        operands = np.array([0, 1, *((3, 2) if side == 0 else (2, 3))], np.uint32)
+        runs = np.array([(op.code, 3, 0, 1) for op in (pair.inner, pair.outer)], RUN)
+        program = Program(3, np.empty(0, dtype), runs, 2, operands, np.array([4], np.uint32), dtype)
+        expected, gradient = engines.reference(program, leaves)
+        plan = lower(program, np.ones(3, np.bool_))
+        assert plan.body.runs["opcode"].tolist() == [pair.code] and plan.n_values < 5
+        for size in TILES:
+            assert_same_bits(engines.sweep_plan(plan, program, leaves, size)[0], expected, size)
+            for fused in (True, False):
+                got = engines.tiles(program, leaves, size, fused)
+                assert_same_bits(got[0], expected, (size, fused))
+                assert_same_bits(got[1], gradient, (size, fused))
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 15, 16, 17])
@@ -94,7 +128,7 @@ def test_values_and_partials_of_each_engine_are_true(op):
                 for k, exact in enumerate(exact_partials(op, args, n)):
                     checked += exact is not None
                     off = 0.0 if exact is None else ulps(by[k], exact)
-                    if off > ALLOWANCE and off > allowance(op, args, n, exact, k):
+                    if off > ALLOWANCE and off > allowance(op, args, n, exact, k, np.float64):
                         wrong.append((name, args, n, k, by[k], float(exact)))
     assert wrong == []
     assert checked
@@ -114,10 +148,11 @@ def test_values_and_partials_of_each_engine_are_true(op):
     ],
     ids=lambda v: v if isinstance(v, str) else "",
 )
-def test_a_wrong_rule_is_caught(monkeypatch, name, change):
+@EVERY_DTYPE
+def test_a_wrong_rule_is_caught(monkeypatch, name, change, dtype):
     table = tuple(replace(op, **change) if op.name == name else op for op in TABLE)
     monkeypatch.setattr(interpreter, "TABLE", table)
-    assert disagreements(OPS[name], ["tile"], points_of(OPS[name])) != []
+    assert disagreements(OPS[name], ["tile"], points_of(OPS[name], dtype=dtype)) != []
 
 
 def test_a_wrong_immediate_is_caught():

@@ -12,37 +12,6 @@ import fastgraph as fg
 from fastgraph.errors import ArgumentError
 from tests.bits import assert_same_bits
 
-
-def build(record, names="abc"):
-    graph = fg.Graph("f")
-    graph.output(record(*graph.inputs(*names)), name="y")
-    return graph.compile()
-
-
-@pytest.fixture(scope="module")
-def f():
-    return build(lambda a, b, c: (a + b) * (b - c))
-
-
-@pytest.fixture(scope="module")
-def vector():
-    """Inputs x (3,) and t (), parameter k (2, 2); outputs u (3,) and v ()."""
-    graph = fg.Graph("vector")
-    x, t, k = graph.input("x", shape=3), graph.input("t"), graph.parameter("k", shape=(2, 2))
-    graph.output(x * t + k[0, 1], name="u")
-    graph.output(fg.dot(x, x) - k[1, 0] * k[0, 0] + t, name="v")
-    return graph.compile()
-
-
-@pytest.fixture(scope="module")
-def weighted():
-    """One scalar output of an input x (2,), a parameter k and an input t."""
-    graph = fg.Graph("weighted")
-    x, k, t = graph.input("x", shape=2), graph.parameter("k"), graph.input("t")
-    graph.output(k * x[0] * x[1] + t * t)
-    return graph.compile()
-
-
 # -- shapes of functions ------------------------------------------------------------------------------------
 
 

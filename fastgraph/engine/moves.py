@@ -121,7 +121,8 @@ def _emit_load(arm, kind, how, element, source, stride, target, width, lanes):
         return
     dense = b.icmp_signed("==", stride, integer(_bytes(kind)))
     full = b.icmp_signed("==", width, lanes)
-    arm.either(b.and_(dense, full), vectors, scalars)
+    aligned = b.icmp_unsigned("==", b.and_(b.ptrtoint(target, I64), integer(VECTOR - 1)), integer(0))
+    arm.either(b.and_(b.and_(dense, full), aligned), vectors, scalars)
 
 
 def _load(arm, element, kind, source, stride, target, width, lanes):
@@ -227,7 +228,7 @@ def _splat(b, value, n):
 # The first argument says whether the tile is one of float32.
 @intrinsic
 def load_column(typingctx, single, kind, source, stride, target, width, lanes):
-    """Fill a slot of ``lanes`` numbers from ``width`` numbers of a kind, ``stride`` bytes apart."""
+    """Fill a slot, or its last ``lanes`` numbers, from ``width`` numbers of a kind, ``stride`` bytes apart."""
     return _move("load_column", 7, _load)
 
 

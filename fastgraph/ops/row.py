@@ -143,6 +143,10 @@ class Trace(Anything):
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __neg__ = _same
     __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = __and__ = __or__ = __xor__ = _same
 
+    def rare(self, mask, slow, fast):
+        """The slow path is a function, in whose closure operands hide."""
+        return self._same(mask, slow(), fast)
+
 
 def contribution(m, weight, partial):
     """``weight * partial`` as the sweeps define it, or None where nothing flows.
