@@ -86,6 +86,7 @@ class Sweeper:
             if n_sets * weight < WORTH_SHARING:
                 threads = 1
             if self.one_by_one(n_sets, gradient is not None):
+                self._idle_ones.append(self._take_one())  # compiled here, where Ctrl-C is answered, not by a helper
                 lanes, take, give = 1, self._take_one, self._idle_ones.append
             else:
                 wanted = None if gradient is None else gradient.addresses != 0
