@@ -1,7 +1,7 @@
 # Everything runs in the environment that PYTHON belongs to: make PYTHON=.venv/bin/python test
 PYTHON ?= python
 
-.PHONY: test lint bench report accuracy long soak ci
+.PHONY: test lint bench report scaling accuracy long soak ci
 
 test:  ## the tests that run on every change
 	$(PYTHON) -m pytest -q
@@ -14,8 +14,11 @@ lint:  ## style and types
 bench:  ## timings against the peers that are installed
 	$(PYTHON) -m pytest bench --benchmark-enable --benchmark-only --benchmark-columns=min,median,rounds
 
-report:  ## the table of docs/benchmarks.md, five minutes on a quiet machine
+report:  ## the table of docs/benchmarks.md, some minutes on a quiet machine
 	$(PYTHON) -m bench.report
+
+scaling:  ## the plots and tables of docs/benchmarks.md about sizes and threads
+	$(PYTHON) -m bench.scaling
 
 accuracy:  ## the measured error of every op, in ulps; fails if one breaks its bound
 	$(PYTHON) -m fastgraph.ops

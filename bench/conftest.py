@@ -23,7 +23,7 @@ def ready():
         method = getattr(peer, kind)
         if method is None:
             pytest.skip(f"{peer.name} has no {kind}")
-        if work.n_ops > peer.limit:
+        if peer.too_large(work, gradient):
             pytest.skip(f"{peer.name} takes minutes to compile {work.n_ops} operations")
         run = method(work, gradient) if sets is None else method(work, sets, gradient)
         if run is None:

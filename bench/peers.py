@@ -3,7 +3,7 @@
 In: a ``Workload``. Out: callables without arguments, ready to be timed, that return ``(value, gradient or None)``:
 ``one_set`` (one input set, buffers ready where the library has them), ``call`` (Python floats in, as a person
 calls it) and ``batch`` (many sets, both cores where the library can). Inputs and
-gradients of a batch are (n_inputs, n).
+gradients of a batch are (n_inputs, n); its precision is that of the inputs. None is what a library cannot do.
 """
 
 import importlib
@@ -16,13 +16,14 @@ from bench import reference
 from bench.workloads import replay
 
 SQRT2 = math.sqrt(2.0)
+TOLERANCES = {np.float64: 1e-9, np.float32: 1e-4}  # of the largest number in a result
 
 
 class Peer:
     """What adapters have in common; a method left at None is one that the library has no way to do."""
 
     name: str
-    limit = math.inf  # operations beyond which compiling one graph takes minutes
+    limit = gradient_limit = math.inf  # operations beyond which compiling one graph takes minutes
     module: str
     one_set = call = batch = record = None
 
@@ -35,6 +36,10 @@ class Peer:
             return cls()
         except ImportError:
             return None
+
+    def too_large(self, work, gradient):
+        """Whether this library takes minutes to compile the workload."""
+        return work.n_ops > (self.gradient_limit if gradient else self.limit)
 
     @property
     def version(self):
@@ -66,10 +71,11 @@ class Fastgraph(Peer):
         return (lambda: function.value_and_grad(*x)) if gradient else (lambda: (function(*x), None))
 
     def batch(self, work, sets, gradient):
-        flat, out = self.record(work).compile().flat, np.empty(sets.shape[1])
+        flat = self.record(work).compile(dtype=sets.dtype.type).flat
+        value, slopes = np.empty(sets.shape[1], sets.dtype), np.empty(sets.shape, sets.dtype)
         if gradient:
-            return lambda: flat.value_and_grad(sets, axis=0)  # into new arrays: it has no out=
-        return lambda: (flat(sets, axis=0, out=out), None)
+            return lambda: flat.value_and_grad(sets, axis=0, out=(value, slopes))
+        return lambda: (flat(sets, axis=0, out=value), None)
 
 
 class Casadi(Peer):
@@ -121,13 +127,15 @@ class Casadi(Peer):
 
     def batch(self, work, sets, gradient):
         """One core: the wheels are built without OpenMP, and the thread map is slower than the serial one."""
+        if sets.dtype != np.float64:
+            return None
         mapped = self.function(work, gradient).map(sets.shape[1])
         return self._buffered(mapped, np.ascontiguousarray(sets.T), gradient, sets.shape[1])
 
 
 class Heyoka(Peer):
     name = module = "heyoka"
-    limit = 2_000
+    limit = gradient_limit = 2_000
 
     def record(self, work):
         """The inputs and the output, as expressions."""
@@ -137,11 +145,11 @@ class Heyoka(Peer):
         functions["ndtr"] = lambda x: 0.5 * hy.erfc(x / -SQRT2)
         return leaves, replay(work, leaves, functions)[-1]
 
-    def function(self, work, gradient):
+    def function(self, work, gradient, dtype=np.float64):
         """A compiled function of one vector; the gradient through ``diff_tensors``."""
         leaves, y = self.record(work)
         slopes = self.lib.diff_tensors([y], diff_args=leaves, diff_order=1).gradient if gradient else []
-        return self.lib.cfunc([y, *slopes], vars=leaves)
+        return self.lib.cfunc([y, *slopes], vars=leaves, fp_type=dtype)
 
     def one_set(self, work, gradient):
         f, x = self.function(work, gradient), work.one_set
@@ -163,8 +171,8 @@ class Heyoka(Peer):
         return run
 
     def batch(self, work, sets, gradient):
-        f = self.function(work, gradient)
-        out = np.zeros((1 + work.n_inputs if gradient else 1, sets.shape[1]))
+        f = self.function(work, gradient, sets.dtype.type)
+        out = np.zeros((1 + work.n_inputs if gradient else 1, sets.shape[1]), sets.dtype)
 
         def run():
             f(sets, outputs=out)
@@ -175,7 +183,7 @@ class Heyoka(Peer):
 
 class Jax(Peer):
     name = module = "jax"
-    limit = 100
+    limit, gradient_limit = 2_000, 100
 
     def __init__(self):
         super().__init__()
@@ -213,7 +221,7 @@ class Jax(Peer):
 
 class Autograd(Peer):
     name = module = "autograd"
-    limit = 2_000
+    limit = gradient_limit = 2_000
 
     def call(self, work, gradient):
         np_ = importlib.import_module("autograd.numpy")
@@ -249,16 +257,27 @@ class Numpy(Peer):
 
 
 class Numba(Peer):
-    """Black-Scholes written by hand, with the greeks in closed form: what a person could do without any library."""
+    """Written by hand: Black-Scholes with the greeks in closed form, and arithmetic graphs as a loop over a list."""
 
     name = "numba"
     module = "bench.by_hand"
 
     def batch(self, work, sets, gradient):
-        return self.lib.batch(sets, gradient) if work.name == "black_scholes" else None
+        if sets.dtype != np.float64:
+            return None
+        if work.name == "black_scholes":
+            return self.lib.options(sets, gradient)
+        return self.lib.listed(work, sets, gradient) if max(work.codes) < self.lib.LISTED else None
 
 
-PEERS = {cls.name: cls for cls in (Fastgraph, Heyoka, Casadi, Jax, Autograd, Numpy, Numba)}
+class ScikitLearn(Peer):
+    """Fits models of its own; ``bench.logistic`` holds the one it is timed on."""
+
+    name = "scikit-learn"
+    module = "sklearn"
+
+
+PEERS = {cls.name: cls for cls in (Fastgraph, Heyoka, Casadi, Jax, Autograd, Numpy, Numba, ScikitLearn)}
 
 
 def installed():
@@ -271,9 +290,17 @@ def versions(installed):
     return ", ".join(f"{peer.name} {peer.version}" for peer in installed.values())
 
 
-def check(work, result, inputs, gradient, tolerance=1e-9):
-    """The gate: raise AssertionError unless value and gradient agree with the reference at ``inputs``."""
+def check(work, result, inputs, gradient):
+    """The gate: raise AssertionError unless value and gradient agree with the reference at ``inputs``.
+
+    A batch must be in the precision of its inputs; the reference is in float64 always.
+    """
     value, slopes = result
+    tolerance = TOLERANCES[inputs.dtype.type]
+    if inputs.ndim == 2:
+        kinds = {np.asarray(part).dtype for part in ([value, slopes] if gradient else [value])}
+        assert kinds == {inputs.dtype}, f"{work.name}: got {kinds}, not {inputs.dtype}"
+    inputs = inputs.astype(np.float64)
     expected, expected_slopes = (
         reference.value_and_gradient(work, inputs) if gradient else (reference.values(work, inputs), None)
     )

@@ -1,4 +1,4 @@
-"""Rows of the report: what the speed contract asks for, one function a group, each a generator of ``Row``.
+"""Rows of the report, batches apart: what the speed contract asks for, one function a group, generators of ``Row``.
 
 In: the installed peers. Out: rows with a time, or a size, for each peer that can do it. Every callable has passed the
 gate against ``bench.reference`` before it is timed.
@@ -29,11 +29,12 @@ class Row:
     extra: str = ""
 
 
-def _ready(peers, kind, work, gradient, sets=None, limit=True):
+def ready(peers, kind, work, gradient, sets=None):
+    """The callables of all peers that can do it, each past the gate."""
     runs = {}
     for name, peer in peers.items():
         method = getattr(peer, kind)
-        if method is None or (limit and work.n_ops > peer.limit):
+        if method is None or peer.too_large(work, gradient):
             continue
         run = method(work, gradient) if sets is None else method(work, sets, gradient)
         if run is not None:
@@ -43,11 +44,13 @@ def _ready(peers, kind, work, gradient, sets=None, limit=True):
     return runs
 
 
-def _scaled(times, factor):
+def scaled(times, factor):
+    """Times in units of ``factor`` seconds, or the like."""
     return {name: t / factor for name, t in times.items()}
 
 
-def _kind(gradient):
+def kind_of(gradient):
+    """What a row measures, in words."""
     return "value + gradient" if gradient else "value"
 
 
@@ -59,9 +62,9 @@ def one_set(peers):
     others += [workloads.scattered(1_000_000), workloads.chain(10_000), workloads.chain()]
     for work, goal in cases + [(other, (None, None)) for other in others]:
         for gradient in (False, True):
-            runs = _ready(peers, "one_set", work, gradient)
-            times = _scaled(interleaved(runs), work.n_ops * 1e-9)
-            yield Row(f"one set, {work}, {_kind(gradient)}", "ns an op", times, goal[gradient])
+            runs = ready(peers, "one_set", work, gradient)
+            times = scaled(interleaved(runs), work.n_ops * 1e-9)
+            yield Row(f"one set, {work}, {kind_of(gradient)}", "ns an op", times, goal[gradient])
             del runs
             gc.collect()
 
@@ -71,32 +74,18 @@ def call(peers):
     work = workloads.tiny()
     for kind, what in (("call", "numbers in, numbers out"), ("one_set", "buffers ready")):
         for gradient in (False, True):
-            times = _scaled(interleaved(_ready(peers, kind, work, gradient), rounds=15), 1e-6)
+            times = scaled(interleaved(ready(peers, kind, work, gradient), rounds=15), 1e-6)
             goal = 2.0 if gradient and kind == "call" else None
-            yield Row(f"call of (a+b)*(b-c), {_kind(gradient)}, {what}", "µs", times, goal)
-
-
-def batch(peers):
-    """Batches, nanoseconds a set."""
-    work, n = workloads.black_scholes(), 1_000_000
-    for gradient, goal in ((False, 7.0), (True, 14.0)):
-        times = interleaved(_ready(peers, "batch", work, gradient, work.sets(n)), rounds=7)
-        what = "price + 5 greeks" if gradient else "price"
-        yield Row(f"batch of 10⁶, Black–Scholes {what}", "ns a set", _scaled(times, n * 1e-9), goal)
-    work, n = workloads.arithmetic(1_500), 20_000
-    for gradient in (False, True):
-        times = _scaled(interleaved(_ready(peers, "batch", work, gradient, work.sets(n)), rounds=7), n * 1e-9)
-        goal = 3.0 * times["heyoka"].median if "heyoka" in times else None
-        yield Row(f"batch of {n:,}, {work}, {_kind(gradient)}", "ns a set", times, goal, "≤ 3 × heyoka")
+            yield Row(f"call of (a+b)*(b-c), {kind_of(gradient)}, {what}", "µs", times, goal)
 
 
 def latency(peers):
     """From the first recorded operation to the first value and gradient, milliseconds, in a warm process."""
     for work, goal in ((workloads.arithmetic(1_500), None), (workloads.arithmetic(10_000), 50.0)):
-        _ready(peers, "one_set", work, True)
-        able = {name: peer for name, peer in peers.items() if peer.one_set and work.n_ops <= peer.limit}
+        ready(peers, "one_set", work, True)
+        able = {name: peer for name, peer in peers.items() if peer.one_set and not peer.too_large(work, True)}
         runs = {name: lambda peer=peer, work=work: peer.one_set(work, True)() for name, peer in able.items()}
-        yield Row(f"new graph, {work}, to the first gradient", "ms", _scaled(interleaved(runs, rounds=5), 1e-3), goal)
+        yield Row(f"new graph, {work}, to the first gradient", "ms", scaled(interleaved(runs, rounds=5), 1e-3), goal)
 
 
 def recording(peers):
@@ -106,7 +95,7 @@ def recording(peers):
     check(work, (graph.compile().flat(work.one_set), None), work.one_set, gradient=False)
     runs = {name: lambda peer=peer: peer.record(work) for name, peer in peers.items() if peer.record}
     runs["floats"] = lambda: workloads.replay(work, work.one_set.tolist(), {})
-    times = _scaled(interleaved(runs), work.n_ops * 1e-6)
+    times = scaled(interleaved(runs), work.n_ops * 1e-6)
     loop = times.pop("floats").median
     yield Row(
         f"recording through operators, {work}", "µs an op", times, 1.0,
@@ -126,7 +115,7 @@ def recording(peers):
     x, y = np.linspace(0.5, 1.5, 1000), np.linspace(0.1, 0.2, 1000)
     assert np.allclose(arrays().compile()(x, y), x * (1.0 + y) ** 5, rtol=1e-12)
     yield Row(
-        "recording through arrays of expressions", "ns an op", _scaled(interleaved({"fastgraph": arrays}), 1e-5), 30
+        "recording through arrays of expressions", "ns an op", scaled(interleaved({"fastgraph": arrays}), 1e-5), 30
     )
 
 
@@ -135,7 +124,7 @@ def compiling(peers):
     for work in (workloads.arithmetic(10_000), workloads.arithmetic(1_000_000), workloads.scattered(1_000_000)):
         graph = peers["fastgraph"].record(work)
         check(work, graph.compile().flat.value_and_grad(work.one_set), work.one_set, gradient=True)
-        times = _scaled(interleaved({"fastgraph": graph.compile}, rounds=5), work.n_ops * 1e-9)
+        times = scaled(interleaved({"fastgraph": graph.compile}, rounds=5), work.n_ops * 1e-9)
         yield Row(f"passes, {work}", "ns an op", times)
 
 
@@ -172,7 +161,6 @@ def starting(peers, rounds=5):
 GROUPS = {
     "one-set": one_set,
     "call": call,
-    "batch": batch,
     "new-graph": latency,
     "record": recording,
     "passes": compiling,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 STAT = Path("/proc/stat")
 QUIET, PATIENCE = 0.1, 6
+LONGEST = 10.0  # seconds of rounds after which none is repeated
 disturbance = []  # cores that others used, round by round
 
 
@@ -75,11 +76,11 @@ class Bystanders:
         return (others - others_before) / max(now - before, 1e-3)
 
 
-def interleaved(runs, rounds=9, least=0.02):
+def interleaved(runs, rounds=9, least=0.02, longest=LONGEST):
     """Times of each callable in ``{name: callable}``; a round of one lasts ``least`` seconds or one call.
 
-    Rounds in which others used more than ``QUIET`` of a core are repeated, up to ``PATIENCE`` times as many in all; the
-    quietest are kept.
+    Rounds in which others used more than ``QUIET`` of a core are repeated, up to ``PATIENCE`` times as many in all, for
+    ``longest`` seconds at most; the quietest are kept.
     """
     numbers = {}
     for name, run in runs.items():
@@ -91,8 +92,11 @@ def interleaved(runs, rounds=9, least=0.02):
     taken = []
     gc.collect()
     gc.disable()
+    begin = time.perf_counter()
     try:
         while sum(others <= QUIET for others, _ in taken) < rounds and len(taken) < PATIENCE * rounds:
+            if len(taken) >= rounds and time.perf_counter() - begin > longest:
+                break
             bystanders = Bystanders()
             samples = {name: seconds(run, numbers[name]) for name, run in runs.items()}
             taken.append((bystanders.cores(), samples))

@@ -103,10 +103,10 @@ def _function(name):
     return lambda x: x._record(name, x, x)
 
 
-exp, log, sqrt, ndtr = map(_function, ("exp", "log", "sqrt", "ndtr"))
+exp, log, tanh, sqrt, ndtr = map(_function, ("exp", "log", "tanh", "sqrt", "ndtr"))
 
 
-def _written(name, names, centre, spread, formula):
+def written(name, names, centre, spread, formula):
     tape = []
     centre = np.array(centre, dtype=np.float64)
     formula(*(_Symbol(tape, ("input", k)) for k in range(len(centre))))
@@ -126,7 +126,7 @@ def _written(name, names, centre, spread, formula):
 @cache
 def tiny():
     """(a + b) * (b - c)"""
-    return _written("tiny", ("a", "b", "c"), [2.0, 3.0, 1.0], 0.1, lambda a, b, c: (a + b) * (b - c))
+    return written("tiny", ("a", "b", "c"), [2.0, 3.0, 1.0], 0.1, lambda a, b, c: (a + b) * (b - c))
 
 
 @cache
@@ -139,7 +139,7 @@ def black_scholes():
         return spot * ndtr(d1) - strike * exp(rate * years * -1.0) * ndtr(d1 - deviation)
 
     names = ("spot", "strike", "years", "rate", "vol")
-    return _written("black_scholes", names, [100.0, 105.0, 1.0, 0.03, 0.25], 0.3, price)
+    return written("black_scholes", names, [100.0, 105.0, 1.0, 0.03, 0.25], 0.3, price)
 
 
 @cache
@@ -154,7 +154,7 @@ def rosenbrock(n=1000):
             result = term if result is None else result + term
         return result
 
-    return _written(f"rosenbrock_{n}", (), np.linspace(0.5, 1.5, n), 0.01, total)
+    return written(f"rosenbrock_{n}", (), np.linspace(0.5, 1.5, n), 0.01, total)
 
 
 @cache
@@ -183,7 +183,9 @@ def _random(name, n_ops, weights, n_inputs, reach, seed):
 @cache
 def arithmetic(n_ops):
     """A random graph of additions, subtractions and products in equal parts."""
-    return _random(f"arithmetic_{n_ops}", n_ops, {"add": 1, "sub": 1, "mul": 1}, 32, min(REACH, n_ops // 10), n_ops)
+    n_inputs = min(32, max(2, n_ops // 4))
+    reach = min(REACH, max(n_inputs, n_ops // 10))
+    return _random(f"arithmetic_{n_ops}", n_ops, {"add": 1, "sub": 1, "mul": 1}, n_inputs, reach, n_ops)
 
 
 @cache

@@ -10,7 +10,6 @@ import numpy as np
 
 from fastgraph.arguments import is_sum
 from fastgraph.engine.pool import check_threads
-from fastgraph.engine.workspace import Table
 from fastgraph.errors import ArgumentError, ShapeError
 from fastgraph.layout import Results, addresses_of, batch_array, common_batch
 
@@ -78,6 +77,11 @@ class Flat:
         if out is reduce is progress is None and self._is_single(x, axis, parameters):
             y = self._single(x, False, threads)
             return y[: self.m] if self._shape else y[0]
+        if out is reduce is progress is None:
+            few = self._few(x, axis, parameters, False, threads)
+            if few is not None:
+                y = few[0] if axis == 0 else few[0].T
+                return np.ascontiguousarray(y) if self._shape else few[0][0]
         call = _Call(self, x, axis, parameters)
         if is_sum(reduce, out, self._function.label):
             totals, _ = call.sum(False, threads, progress)
@@ -114,6 +118,10 @@ class Flat:
         if out is reduce is progress is None and self._is_single(x, axis, parameters):
             y = self._single(x, True, threads)
             return y[0], y[1:]
+        if out is reduce is progress is None:
+            few = self._few(x, axis, parameters, True, threads)
+            if few is not None:
+                return few[0][0], few[1] if axis == 0 else np.ascontiguousarray(few[1].T)
         return self._derive(x, axis, parameters, None, out, threads, reduce, progress)
 
     def grad(self, x, /, *, axis=-1, threads=None, reduce=None, progress=None, **parameters):
@@ -176,15 +184,46 @@ class Flat:
         sweeper.idle_singles[with_gradient].append(single)
         return results
 
-    def scatter(self, inputs, parameters):
-        """One table for all leaves, from that of the inputs and that of the parameters (None: not wanted)."""
-        if not self._parameters:
-            return inputs
-        columns = np.zeros((3, len(self.leaf_is_input)), np.int64)
-        columns[:, self.leaf_is_input] = inputs.columns
-        if parameters is not None:
-            columns[:, ~self.leaf_is_input] = parameters.columns
-        return Table(columns, inputs.keep + (parameters.keep if parameters else []))
+    def _few(self, x, axis, parameters, with_gradient, threads):
+        """Outputs (m, N) and gradient (n, N) of a few sets; None if x is anything that must be looked at closer."""
+        plain = type(x) is np.ndarray and x.ndim == 2 and x.dtype == np.float64 and axis in (-1, 0)
+        if not plain or self._parameters or parameters or x.shape[axis] != self.n:
+            return None
+        n_sets = x.shape[-1 - axis]
+        found = self._function.sweeper.few(n_sets, self.leaf_is_input if with_gradient else None)
+        if found is None or n_sets == 0:
+            return None
+        if threads is not None:
+            check_threads(threads)
+        few, give_back = found
+        few.inputs[:, :n_sets] = x if axis == 0 else x.T
+        few.sweep(n_sets)
+        results = few.outputs[:, :n_sets].copy(), few.gradient[:, :n_sets].copy() if with_gradient else None
+        give_back(few)
+        return results
+
+    def pairs(self, x, parameters):
+        """Arrays and shapes of all leaves in order: parts of ``x``, and the parameters (None: not wanted)."""
+        parts, parameters = [], iter([None] * len(self._parameters) if parameters is None else parameters)
+        for argument, span in self._parts:
+            if argument is None:
+                parts.append((x if span == (0, self.n) else x[..., slice(*span)], (span[1] - span[0],)))
+            else:
+                parts.append((next(parameters), argument.shape))
+        return parts
+
+    @cached_property
+    def _parts(self):
+        """The arguments in order: spans of the vector of inputs, neighbours joined, and parameters."""
+        parts, at = [], 0
+        for argument in self._function.arguments:
+            if not argument.differentiable:
+                parts.append((argument, None))
+                continue
+            start = parts.pop()[1][0] if parts and parts[-1][0] is None else at
+            at += argument.size
+            parts.append((None, (start, at)))
+        return parts
 
     def bind_parameters(self, parameters):
         """Arrays of the parameters in order of declaration, and their batch shapes."""
@@ -239,10 +278,7 @@ class _Call:
         if one_by_one:
             arrays = [np.require(array, np.float64, "A") for array in arrays]
             cotangents = None if cotangents is None else np.require(cotangents, np.float64, "A")
-        given = None
-        if flat.parameters:
-            given = addresses_of([(a, p.shape) for a, p in zip(arrays[1:], flat.parameters, strict=True)], self.batch)
-        leaves = flat.scatter(addresses_of([(arrays[0], (flat.n,))], self.batch), given)
+        leaves = addresses_of(flat.pairs(arrays[0], arrays[1:]), self.batch, any_axes=not one_by_one)
         return leaves, None if cotangents is None else addresses_of([(cotangents, self._output_shape)], self.batch)
 
     @property
@@ -284,7 +320,7 @@ class _Call:
         outputs = addresses_of([(place.targets[0], self._output_shape)], self.batch)
         gradient = None
         if with_gradient:
-            gradient = flat.scatter(addresses_of([(place.targets[1], (flat.n,))], self.batch), None)
+            gradient = addresses_of(flat.pairs(place.targets[1], None), self.batch)
         sweeper.sweep(self.sets, leaves, outputs, gradient, threads, seeds, progress)
 
     def sum(self, with_gradient, threads, progress):

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastgraph import saving
 from fastgraph.arguments import Signature, is_sum
+from fastgraph.engine.pool import check_threads
 from fastgraph.engine.sweeper import Sweeper
 from fastgraph.errors import ProgramError
 from fastgraph.flat import Flat
@@ -87,6 +88,7 @@ class Function:
         self._gradient_items = None
         if self.is_scalar and self.signature.differentiable:
             self._gradient_items = itemgetter(0, *(1 + k for k in self.signature.differentiable))
+        self._ends = np.cumsum([a.size for a in self.arguments]).tolist()
         self.flat = Flat(self)
 
     # -- calls --------------------------------------------------------------------------------------------
@@ -125,7 +127,10 @@ class Function:
                 return results if self._results is None else _tuple(self._results, results)
         summed = is_sum(reduce, out, self.label)
         arrays, batch = self.signature.bind(args, named)
-        if summed:
+        few = self._few(arrays, batch, None, threads) if out is reduce is progress is None else None
+        if few is not None:
+            results, _ = few
+        elif summed:
             results, _ = self._sum(arrays, batch, None, None, threads, progress)
         else:
             names = [output.name for output in self.outputs]
@@ -266,8 +271,9 @@ class Function:
 
     def _derive(self, arrays, batch, seeds, positions, kind, out, threads, summed, progress):
         """Outputs, as a list, and the gradient in the form of ``kind``."""
-        if summed:
-            results, gradients = self._sum(arrays, batch, positions, seeds, threads, progress)
+        few = self._few(arrays, batch, positions, threads) if out is seeds is progress is None and not summed else None
+        if few is not None or summed:
+            results, gradients = few or self._sum(arrays, batch, positions, seeds, threads, progress)
             return results, gradients[0] if kind is None else kind._make(gradients)
         names = [o.name for o in self.outputs] + [f"the gradient by {self.arguments[k].name}" for k in positions]
         shapes = [batch + o.shape for o in self.outputs] + [batch + self.arguments[k].shape for k in positions]
@@ -279,6 +285,32 @@ class Function:
         self._sweep(arrays, batch, place.targets[:m], gradients, seeds, threads, progress)
         results = place.finish()
         return results[:m], results[m] if kind is None else kind._make(results[m:])
+
+    def _few(self, arrays, batch, positions, threads):
+        """Outputs and, for ``positions``, gradients of a few sets through a ready workspace; None if it cannot be."""
+        sets = math.prod(batch)
+        if self.dtype != np.float64 or not sets or any(array.dtype != np.float64 for array in arrays):
+            return None
+        if positions is not None and any(k not in self.signature.differentiable for k in positions):
+            return None
+        found = self.sweeper.few(sets, None if positions is None else self.flat.leaf_is_input)
+        if found is None:
+            return None
+        if threads is not None:
+            check_threads(threads)
+        workspace, give_back = found
+        ends = self._ends
+        for array, argument, end in zip(arrays, self.arguments, ends, strict=True):
+            filled = np.broadcast_to(array, batch + argument.shape).reshape(sets, -1)
+            workspace.inputs[end - argument.size : end, :sets] = filled.T
+        workspace.sweep(sets)
+        results = _columns(workspace.outputs, self.outputs, batch, sets)
+        gradients = None
+        if positions is not None:
+            gradients = _columns(workspace.gradient, self.arguments, batch, sets)
+            gradients = [gradients[k] for k in positions]
+        give_back(workspace)
+        return results, gradients
 
     def _joined(self, out, kind):
         """``(outputs, gradient)`` as one list of arrays; what does not fit is left for ``Results`` to refuse."""
@@ -294,7 +326,8 @@ class Function:
             arrays, seeds = (
                 None if given is None else [np.require(a, np.float64, "A") for a in given] for given in (arrays, seeds)
             )
-        leaves = addresses_of([(array, a.shape) for array, a in zip(arrays, self.arguments, strict=True)], batch)
+        pairs = [(array, a.shape) for array, a in zip(arrays, self.arguments, strict=True)]
+        leaves = addresses_of(pairs, batch, any_axes=not one_by_one)
         if seeds is not None:
             seeds = addresses_of([(array, o.shape) for array, o in zip(seeds, self.outputs, strict=True)], batch)
         return leaves, seeds
@@ -345,6 +378,16 @@ class Function:
         arguments = ", ".join(a.name + (str(list(a.shape)) if a.shape else "") for a in self.arguments)
         outputs = ", ".join(o.name + (str(list(o.shape)) if o.shape else "") for o in self.outputs)
         return f"<{self.label}: ({arguments}) -> ({outputs}), {self.program.n_operations} operations>"
+
+
+def _columns(rows, declared, batch, sets):
+    """Rows of scalars over a batch as one new array per declared shape."""
+    arrays, start = [], 0
+    for item in declared:
+        part = rows[start : start + item.size, :sets].T.reshape(batch + item.shape)
+        arrays.append(scalar(part.copy() if part.base is not None else part))
+        start += item.size
+    return arrays
 
 
 def _shaped(numbers, declared):

@@ -4,13 +4,16 @@ In: what a user passed. Out: arrays and :class:`Table` s of addresses, without a
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
+from fastgraph.engine.moves import KIND
 from fastgraph.engine.workspace import Table, address_of, kind_of
 from fastgraph.errors import ArgumentError, ShapeError
 
 MAX_SETS = 1 << 44  # no result of so many fits in memory, and NumPy's own errors name no argument
+
 
 def batch_array(value, name, shape, label):
     """``value`` as an array of real numbers, and its batch shape, the axes before the declared ``shape``."""
@@ -59,49 +62,98 @@ def common_batch(names, batches, label):
     raise ShapeError(f"{label}: the batch shapes {listing} {fault}")
 
 
-def addresses_of(pairs, batch):
+def addresses_of(pairs, batch, any_axes=False):
     """The :class:`Table` of the scalars of ``(array of shape batch' + shape, shape)`` pairs, broadcast to ``batch``.
 
-    ``None`` for an array gives addresses 0, which says that nobody wants these results. An array whose batch axes
-    have no common stride is copied; results are made by :func:`results_like`, so that theirs have. A stride of 0
-    says that the scalar is the same for every set.
+    ``None`` for an array gives addresses 0, which says that nobody wants these results. A stride of 0 says that the
+    scalar is the same for every set. Arrays whose batch axes have no common stride are copied, unless the table may
+    have ``any_axes``; results are made by :class:`Results`, so that theirs have.
     """
-    columns = np.zeros((3, sum(math.prod(shape) for _, shape in pairs)), np.int64)
-    keep, start = [], 0
-    for array, shape in pairs:
-        stop = start + math.prod(shape)
+    kinds = [(shape, None if array is None else (array.shape, array.strides, array.dtype)) for array, shape in pairs]
+    layout = _layout(batch, tuple(kinds), any_axes)
+    if layout is None:
+        pairs = [(array if array is None else _regular(array, batch, shape), shape) for array, shape in pairs]
+        return addresses_of(pairs, batch)
+    relative, spans, dims, inner = layout
+    columns = relative.copy()
+    keep = []
+    for (array, _), (start, stop) in zip(pairs, spans, strict=True):
         if array is not None:
-            array = np.broadcast_to(array, batch + shape, subok=False) if array.shape != batch + shape else array
-            step = batch_stride(array, len(batch))
-            if step is None:
-                array = np.ascontiguousarray(array)
-                step = batch_stride(array, len(batch))
-            columns[0, start:stop] = _offsets(shape, array.strides[len(batch) :])
             columns[0, start:stop] += address_of(array)
-            columns[1, start:stop] = step
-            columns[2, start:stop] = kind_of(array.dtype)
             keep.append(array)
+    return Table(columns, keep, dims, inner)
+
+
+def _regular(array, batch, shape):
+    """The array, or a copy that has a common stride over the batch."""
+    spread = np.broadcast_to(array, batch + shape, subok=False)
+    return np.ascontiguousarray(spread) if batch_stride(spread.shape, spread.strides, len(batch)) is None else array
+
+
+@lru_cache(maxsize=256)
+def _layout(batch, kinds, any_axes):
+    """Columns of a table relative to the arrays' addresses, where each array's part is, and the batch's axes.
+
+    None where the arrays have no common stride but need one. Calls repeat their layouts, and this costs as much as all
+    the rest of binding arguments.
+    """
+    strides_of = [() if kind is None else _broadcast_strides(kind[0], kind[1], batch + shape) for shape, kind in kinds]
+    axes = _axes(batch, [strides[: len(batch)] for strides in strides_of if strides])
+    if len(axes) > 1 and not any_axes:
+        return None
+    dims = tuple(size for size, _ in axes[:-1])
+    columns = np.zeros((3 + len(dims), sum(math.prod(shape) for shape, _ in kinds)), np.int64)
+    spans, start = [], 0
+    for (shape, kind), strides in zip(kinds, strides_of, strict=True):
+        stop = start + math.prod(shape)
+        spans.append((start, stop))
+        if kind is not None:
+            columns[0, start:stop] = _offsets(shape, strides[len(batch) :])
+            columns[2, start:stop] = KIND[kind[2]]
+            if axes:
+                *outer, columns[1, start:stop] = (strides[axis] for _, axis in axes)
+                for row, stride in enumerate(outer):
+                    columns[3 + row, start:stop] = stride
         start = stop
-    return Table(columns, keep)
+    return columns, spans, dims, axes[-1][0] if dims else 0
+
+
+def _axes(batch, strides_of):
+    """The fewest axes the batch can be walked by, the outermost first: the size of each, and the axis of its stride."""
+    if 0 in batch:
+        return []
+    axes = []
+    for axis, size in enumerate(batch):
+        if size == 1:
+            continue
+        if axes and all(s[axes[-1][1]] == size * s[axis] for s in strides_of):
+            axes[-1] = axes[-1][0] * size, axis
+        else:
+            axes.append((size, axis))
+    return axes
+
+
+def _broadcast_strides(given, strides, shape):
+    strides = (0,) * (len(shape) - len(given)) + strides
+    given = (1,) * (len(shape) - len(given)) + given
+    return tuple(0 if n == 1 and m != 1 else stride for n, m, stride in zip(given, shape, strides, strict=True))
 
 
 def _offsets(shape, strides):
     """Bytes from the first scalar to each, in C order."""
-    if len(shape) == 1:
-        return np.arange(0, shape[0] * strides[0], strides[0]) if strides[0] and shape[0] else 0
     offsets = np.zeros(1, np.int64)
     for size, stride in zip(shape, strides, strict=True):
         offsets = (offsets[:, None] + stride * np.arange(size)).ravel()
     return offsets
 
 
-def batch_stride(array, n_axes):
+def batch_stride(shape, strides, n_axes):
     """Bytes from one set to the next over the first ``n_axes`` axes in C order, or None if they have no one stride."""
-    if 0 in array.shape:
+    if 0 in shape:
         return 0
     step = None
     expected = 0
-    for size, stride in zip(reversed(array.shape[:n_axes]), reversed(array.strides[:n_axes]), strict=True):
+    for size, stride in zip(reversed(shape[:n_axes]), reversed(strides[:n_axes]), strict=True):
         if size == 1:
             continue
         if step is None:
@@ -133,7 +185,9 @@ class Results:
         for k, (array, shape, name) in enumerate(zip(given, shapes, names, strict=True)):
             _check_out(array, shape, dtype, name, label)
             others = [*inputs, *given[:k], *given[k + 1 :]]
-            if batch_stride(array, n_axes) is None or any(_overlap(array, other) for other in others):
+            if batch_stride(array.shape, array.strides, n_axes) is None or any(
+                _overlap(array, other) for other in others
+            ):
                 self.targets.append(np.empty(shape, dtype))
                 self._copies.append((array, self.targets[-1]))
             else:

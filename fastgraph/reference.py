@@ -4,8 +4,6 @@ In: lanes as arrays of floats, of integers as wide, and of booleans. Out: the bi
 one step of an elementary function at a time, in a debugger if wanted.
 """
 
-from fractions import Fraction
-
 import numpy as np
 
 from fastgraph import vecmath
@@ -142,14 +140,15 @@ def exact_fma(x, y, z):
 
 
 def _rational_fma(x, y, z, plain):
-    exact = Fraction(x) * Fraction(y) + Fraction(z)
-    if exact == 0:
+    (a, b), (c, d), (e, f) = (v.as_integer_ratio() for v in (x, y, z))
+    numerator, denominator = a * c * f + e * b * d, b * d * f
+    if numerator == 0:
         return plain if plain == 0.0 else 0.0
     try:
-        rounded = exact.numerator / exact.denominator  # Python divides integers with one correct rounding
+        rounded = numerator / denominator  # Python divides integers with one correct rounding
     except OverflowError:
-        return np.inf if exact > 0 else -np.inf
-    return rounded if rounded != 0.0 else (0.0 if exact > 0 else -0.0)
+        return np.inf if numerator > 0 else -np.inf
+    return rounded if rounded != 0.0 else (0.0 if numerator > 0 else -0.0)
 
 
 def _two_sum(a, b):

@@ -111,6 +111,14 @@ class Machine:
             both = [within, other] if op.side == 0 else [other, within]
             self.values[target] = self.terms.value(op.outer, 0, both)
 
+    def spread(self):
+        """The prologue fills a piece of each slot; what is not spread is garbage elsewhere."""
+        spread = set(self.plan.spread.tolist())
+        for op, _, _, words in _operations(self.plan.prologue, lambda op, flags: op.arity + 1):
+            slot = words[op.arity] >> 1
+            if slot not in spread:
+                self.values[slot] = self.terms("garbage", slot)
+
     def seed(self, tile):
         # As the kernel does it: every slot is set to 0, then the cotangents are added.
         for slot in self.plan.seeds:
@@ -157,9 +165,8 @@ def _operations(stream, n_columns):
     for opcode, flags, immediate, count in stream.runs.tolist():
         op = rows[opcode]
         n = n_columns(op, flags)
-        words = stream.operands[at : at + n * count].reshape(n, count)
-        for i in range(count):
-            yield op, flags, immediate, words[:, i].tolist()
+        for words in stream.operands[at : at + n * count].reshape(count, n).tolist():
+            yield op, flags, immediate, words
         at += n * count
     if at != len(stream.operands):
         raise Fault("operands are left over")
@@ -178,6 +185,7 @@ def _differences(program, plan, varying, wanted, summed):
     machine = Machine(plan, terms)
     machine.load(plan.uniform, 0)
     machine.forward(plan.prologue)
+    machine.spread()
     kept = None
     for tile in (1, 2):
         machine.load(plan.varying, tile)

@@ -9,7 +9,7 @@ from fastgraph.reference import NumPyMachine
 from tests.bits import assert_same_bits
 from tests.lanes_harness import compile_rules
 
-WIDTHS = (1, 8, 16)
+WIDTHS = (1, 16)
 
 
 def value_and_shares(op):
@@ -30,7 +30,7 @@ def compiled():
     return {width: compile_rules(rules, width, np.float32, results=1 + MAX_ARITY) for width in WIDTHS}
 
 
-def lanes_of(op, count=300):
+def lanes_of(op, count=150):
     """Operands and, if the op has one, its immediate, as float32 lanes: random ones, then the special points."""
     blocks = []
     for n, operands in arguments(op, count, dtype=np.float32):

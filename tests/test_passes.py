@@ -22,6 +22,7 @@ from tests.random_graphs import Seeded, columns_of, input_sets, plain_program, r
 
 INF, NAN = math.inf, math.nan
 SINGLE = np.dtype(np.float32)
+QUICK = [op for op in TABLE if op.name != "polygamma"]  # whose loops take seconds on the NumPy machine
 SEEDS = [*range(40), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(40, 1000))]
 # One pass, as it is used: the columns before, and those after it.
 PASSES = {
@@ -56,12 +57,12 @@ def in_float32(program, leaves):
     return np.array([np.broadcast_to(values[slot], leaves.shape[1:]) for slot in program.outputs])
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[::2])
 def test_no_pass_changes_a_value_in_float32(seed):
     """The same in float32, where fewer numbers are normal and sums of constants round elsewhere."""
-    graph = record(Seeded(seed), n_ops=5 + seed % 50, n_inputs=3, n_outputs=2, dtype=np.float32)
+    graph = record(Seeded(seed), n_ops=5 + seed % 50, n_inputs=3, n_outputs=2, ops=QUICK, dtype=np.float32)
     with np.errstate(over="ignore"):
-        leaves = input_sets(seed, 3, 40, special=0.3).astype(np.float32)
+        leaves = input_sets(seed, 3, 16, special=0.3).astype(np.float32)
     expected = in_float32(plain_program(graph, SINGLE), leaves)
     columns = narrow(columns_of(graph), SINGLE)
     folded = prune(fold(columns, lambda constants: compiler._evaluate_constants(constants, SINGLE)))
@@ -282,7 +283,7 @@ def test_folded_constants_have_the_bits_of_the_sweep(op):
 @pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
 def test_folded_constants_have_the_bits_of_the_sweep_in_float32(op):
     for n, operands in arguments(op, 8, dtype=SINGLE):
-        operands, n = operands[:, :: 1 + operands.shape[1] // 30], () if n is None else (n,)
+        operands, n = operands[:, :: 1 + operands.shape[1] // 12], () if n is None else (n,)
         graph, other = fg.Graph(), fg.Graph()
         other.output(FUNCTIONS[op.name](*other.inputs(*"xyz"[: op.arity]), *n))
         for args in operands.T:

@@ -97,6 +97,19 @@ def test_pow_within_an_ulp_over_a_billion_pairs(compiled):
     assert max(worst_power(seed, compiled) for seed in range(4, 350)) < 0.55
 
 
+def test_logaddexp_within_an_ulp_of_its_operands(compiled):
+    """Its error is in ulps of the result, or of the larger operand where the two cancel."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(scale=20.0, size=1 << 20).astype(np.float32)
+    y = np.where(rng.random(x.size) < 0.5, x + rng.normal(size=x.size), rng.normal(scale=20.0, size=x.size))
+    y[::3] = np.log(-np.expm1(np.minimum(x[::3], -1e-3)))  # where the result is about 0
+    y = y.astype(np.float32)
+    exact = compiled["double"]["logaddexp"](x.astype(np.float64), y.astype(np.float64))
+    unit = np.spacing(np.maximum(np.abs(exact), np.abs(np.maximum(x, y))).astype(np.float32))
+    off = np.abs(compiled[16]["logaddexp"](x, y).astype(np.float64) - exact)
+    assert np.all((errors(compiled[16]["logaddexp"](x, y), exact) < 0.55) | (off < 0.55 * unit))
+
+
 @pytest.mark.parametrize("name", SINGLE)
 def test_one_set_of_bits(name, compiled):
     """On any 32 bits at all, every width and the NumPy machine agree; 96 at a time, so that few lanes are rare."""

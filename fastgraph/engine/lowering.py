@@ -42,6 +42,8 @@ class Plan:
         Value slots.
     prologue, body : Stream
         Forward: what depends on uniform leaves only, once a call; the rest, for every tile.
+    spread : int64 (k,)
+        Value slots of the prologue's results that anything after it reads.
     reverse, epilogue : Stream
         Reverse, for every tile; where results are summed over the batch, that of the prologue, once a call.
     seeds : int64 (m,)
@@ -63,6 +65,7 @@ class Plan:
     varying: np.ndarray
     outputs: np.ndarray
     prologue: Stream
+    spread: np.ndarray
     body: Stream
     reverse: Stream
     epilogue: Stream
@@ -103,6 +106,11 @@ def lower(program, varying, wanted=None, summed=False, fused=True):
     prologue, body = (
         _stream(*streams.forward_words(forward, values, varies, phase, immediates, FORWARD_ARITY)) for phase in (0, 1)
     )
+    crossing = read & ~varies
+    operands = forward[varies[forward[:, streams.MASK]], :3]
+    crossing[operands[operands >= 0]] = True
+    crossing[:first] = False
+    spread = values[np.flatnonzero(crossing & ~varies)]
     adjoints, handed = np.zeros(n_slots, np.int64), np.zeros(n_slots, np.bool_)
     n_adjoints = streams.TRASH + 1
     reverse = epilogue = Stream(np.zeros(0, RUN), np.zeros(0, np.int64))
@@ -128,7 +136,7 @@ def lower(program, varying, wanted=None, summed=False, fused=True):
     return Plan(
         n_values, n_adjoints, np.array([constants, at])[:, at >= 0],
         loaded[:, ~varies[loaded[0]]], loaded[:, varies[loaded[0]]], values[outputs],
-        prologue, body, reverse, epilogue,
+        prologue, spread[spread >= 0], body, reverse, epilogue,
         np.where(relevant[outputs], adjoints[outputs], streams.TRASH),
         np.where(wanted, adjoints[:n_leaves], streams.ZERO), wanted, totals, handed[:n_leaves], with_gradient,
     )  # fmt: skip

@@ -121,7 +121,8 @@ def _emit_load(arm, kind, how, element, source, stride, target, width, lanes):
         return
     dense = b.icmp_signed("==", stride, integer(_bytes(kind)))
     full = b.icmp_signed("==", width, lanes)
-    arm.either(b.and_(dense, full), vectors, scalars)
+    aligned = b.icmp_unsigned("==", b.and_(b.ptrtoint(target, I64), integer(VECTOR - 1)), integer(0))
+    arm.either(b.and_(b.and_(dense, full), aligned), vectors, scalars)
 
 
 def _load(arm, element, kind, source, stride, target, width, lanes):
@@ -209,6 +210,13 @@ def _add_slot(arm, element, source, target, lanes):
     arm.ascend(lanes, add, step=n)
 
 
+def _spread(arm, element, target, lanes):
+    b, n = arm.builder, _lanes_of(element)
+    (target,) = pointers(b, target)
+    first = b.load(target, typ=ir.VectorType(element, n), align=VECTOR)
+    arm.ascend(lanes, lambda i: b.store(first, arm.at(target, i, element), align=VECTOR), step=n)
+
+
 def _splat(b, value, n):
     kind = ir.VectorType(value.type, n)
     first = b.insert_element(ir.Constant(kind, ir.Undefined), value, integer(0))
@@ -220,7 +228,7 @@ def _splat(b, value, n):
 # The first argument says whether the tile is one of float32.
 @intrinsic
 def load_column(typingctx, single, kind, source, stride, target, width, lanes):
-    """Fill a slot of ``lanes`` numbers from ``width`` numbers of a kind, ``stride`` bytes apart."""
+    """Fill a slot, or its last ``lanes`` numbers, from ``width`` numbers of a kind, ``stride`` bytes apart."""
     return _move("load_column", 7, _load)
 
 
@@ -249,3 +257,9 @@ def fill_column(typingctx, single, target, value, lanes):
 def add_slot(typingctx, single, source, target, lanes):
     """Add one slot to another."""
     return _move("add_slot", 4, _add_slot)
+
+
+@intrinsic
+def spread_slot(typingctx, single, target, lanes):
+    """Repeat the first vector of a slot over all of it."""
+    return _move("spread_slot", 3, _spread)

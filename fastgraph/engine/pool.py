@@ -77,9 +77,6 @@ def get_num_threads():
         ) from None
 
 
-available_threads = get_num_threads  # what sweeper.py and demo.py call it so far
-
-
 def check_threads(threads):
     """``threads`` as an int, or an ArgumentError."""
     try:
@@ -204,7 +201,7 @@ class _Crew:
             helper.home.append(helper)
 
     def dismiss(self):
-        """Return when no helper is in ``work`` and none will begin. An interruption tells them to stop, and waits on."""
+        """Return when no helper is in ``work`` and none will begin; an interruption makes them stop sooner."""
         interruption = None
         while True:
             try:

@@ -236,20 +236,17 @@ def forward_words(forward, values, varies, phase, immediates, arity):
             previous = i
     codes, numbers = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64)
     words = np.empty(total, np.int64)
-    filled = base = 0
+    at = 0
     for i in range(n):
         g = group[i]
         if g < 0:
             continue
-        n_operands = arity[forward[i, CODE]]
+        m = arity[forward[i, CODE]]
         codes[g], numbers[g] = forward[i, CODE], immediates[forward[i, RUN]]
-        for k in range(n_operands):
-            words[base + k * sizes[g] + filled] = 2 * values[forward[i, k]]
-        words[base + n_operands * sizes[g] + filled] = 2 * values[forward[i, MASK]]
-        filled += 1
-        if filled == sizes[g]:
-            base += filled * (n_operands + 1)
-            filled = 0
+        for k in range(m):
+            words[at + k] = 2 * values[forward[i, k]]
+        words[at + m] = 2 * values[forward[i, MASK]]
+        at += m + 1
     return codes, np.zeros(n_groups, np.int64), numbers, sizes[:n_groups], words
 
 
@@ -285,7 +282,7 @@ def reverse_words(rows, first, outputs, chosen, relevant, values, adjoints, hand
     flags = np.zeros(n_groups, np.int64)
     words = np.empty(total, np.int64)
     free = np.empty(n + 1, np.int64)
-    n_free = filled = base = 0
+    n_free = at = 0
     for output in outputs:
         if relevant[output] and adjoints[output] == ZERO:
             adjoints[output] = n_adjoints
@@ -294,18 +291,13 @@ def reverse_words(rows, first, outputs, chosen, relevant, values, adjoints, hand
         g = group[i]
         if g < 0:
             continue
-        m, size = arity[rows[i, CODE]], sizes[g]
-        masked = rows[i, MASK] >= 0
+        m = arity[rows[i, CODE]]
         codes[g], numbers[g] = rows[i, CODE], immediates[rows[i, RUN]]
-        here = base + filled
-        words[here + m * size] = 2 * max(values[first + i], 0)
-        words[here + (m + 1) * size] = 2 * adjoints[first + i]
-        if masked:
-            words[here + (2 * m + 2) * size] = 2 * values[rows[i, MASK]]
-            flags[g] |= MASKED
+        words[at + m] = 2 * max(values[first + i], 0)
+        words[at + m + 1] = 2 * adjoints[first + i]
         for k in range(m):
             operand = rows[i, k]
-            words[here + k * size] = 2 * max(values[operand], 0)
+            words[at + k] = 2 * max(values[operand], 0)
             word = 2 * TRASH
             if rows[i, FLAGS] & (1 << k) and relevant[operand]:
                 flags[g] |= 1 << k
@@ -320,11 +312,12 @@ def reverse_words(rows, first, outputs, chosen, relevant, values, adjoints, hand
                         adjoints[operand] = n_adjoints
                         n_adjoints += 1
                     word = 2 * adjoints[operand]
-            words[here + (m + 2 + k) * size] = word
+            words[at + m + 2 + k] = word
         free[n_free] = adjoints[first + i]
         n_free += 1
-        filled += 1
-        if filled == size:
-            base += size * (2 * m + 2 + (1 if masked else 0))
-            filled = 0
+        at += 2 * m + 2
+        if rows[i, MASK] >= 0:
+            words[at] = 2 * values[rows[i, MASK]]
+            flags[g] |= MASKED
+            at += 1
     return codes, flags, numbers, sizes[:n_groups], words, n_adjoints

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastgraph.engine import kernels, pool
 from fastgraph.engine.lowering import lower
-from fastgraph.engine.workspace import OneSet, Single, Tiles, Tiling
+from fastgraph.engine.workspace import Few, OneSet, Single, Tiles, Tiling
 from fastgraph.errors import ProgramError
 from fastgraph.progress import reporter
 
@@ -38,6 +38,7 @@ class Sweeper:
         self._too_large = program.n_slots * TILES[-1] > MAX_OFFSET
         self._takes_singles = program.dtype == np.float64
         self.idle_singles = ([], [])  # without and with gradient
+        self._idle_few = {}  # by lanes and the bytes of what is wanted
         self._idle_ones = []
         self._tilings = {}
 
@@ -47,6 +48,22 @@ class Sweeper:
             return self.idle_singles[with_gradient].pop()
         except IndexError:
             return Single(self.program, with_gradient)
+
+    def few(self, n_sets, wanted=None):
+        """A workspace for a few sets and what to call when it is not needed any more; None if they are too many.
+
+        ``wanted`` says of each leaf whether its gradient is wanted; None for no gradient.
+        """
+        weight = self._weight * (3 if wanted is not None else 1)
+        lanes = next((n for n in Few.LANES if n_sets <= n), None)
+        if not self._takes_singles or lanes is None or max(n_sets, Few.LANES[0]) * weight > WORTH_SHARING:
+            return None
+        idle = self._idle_few.setdefault((lanes, None if wanted is None else wanted.tobytes()), [])
+        try:
+            return idle.pop(), idle.append
+        except IndexError:
+            varying = np.ones(self.program.n_leaves, np.bool_)
+            return Few(self.program, self._tiling(lanes, varying, wanted, False), lanes), idle.append
 
     def one_by_one(self, n_sets, with_gradient):
         """Whether so many sets are swept one by one, for which inputs must be float64."""
@@ -72,7 +89,7 @@ class Sweeper:
                 lanes, take, give = 1, self._take_one, self._idle_ones.append
             else:
                 wanted = None if gradient is None else gradient.addresses != 0
-                tiling = self._tiling(-(-n_sets // threads), leaves.strides != 0, wanted, False)
+                tiling = self._tiling(-(-n_sets // threads), leaves.varying, wanted, False)
                 lanes, take, give = tiling.lanes, lambda: _take(tiling), lambda workspace: _give(tiling, workspace)
             chunk = max(lanes, CHUNK_OPERATIONS // weight // lanes * lanes)
             if threads > 1 and n_sets < 4 * threads * chunk:
@@ -108,7 +125,7 @@ class Sweeper:
             with reporter(progress, 0):
                 return np.zeros(m), None if wanted is None else np.zeros(n)
         block = self._block(n_sets)
-        tiling = self._tiling(min(n_sets, block), leaves.strides != 0, wanted, True)
+        tiling = self._tiling(min(n_sets, block), leaves.varying, wanted, True)
         tree = _Tree()
 
         def begin():
@@ -129,9 +146,11 @@ class Sweeper:
         total[np.isnan(total)] = np.nan
         if wanted is None:
             return total, None
-        workspace = begin()
-        gradient = workspace.gradient_from(total[m:])
-        _give(tiling, workspace)
+        gradient = tiling.gradient_from(total[m:])
+        if len(tiling.plan.epilogue.runs):
+            workspace = begin()
+            workspace.finish(total[m:], gradient)
+            _give(tiling, workspace)
         gradient[np.isnan(gradient)] = np.nan
         return total[:m], gradient
 

@@ -7,10 +7,10 @@ Layout that every arm relies on (``lowering`` makes it from a verified program):
 
 - a slot is ``tile`` bytes, a multiple of ``GROUP`` vectors, at a byte offset that is a multiple of it; buffers begin
   at a multiple of 64 bytes;
-- the operands of a run are columns of ``count`` 32-bit words, one column after the other. Forward: the offsets of
-  the operands, then of the results. Reverse, in the order in which the operations are swept: the offsets of the
-  operands' values, of the results' values, of the results' adjoints, then the operands' adjoints, and the masks'
-  values where the run has the flag ``MASKED``;
+- an operation's operands are 32-bit words, one operation after the other. Forward: the offsets of the operands, then
+  of the result. Reverse, in the order in which the operations are swept: the offsets of the operands' values, of the
+  result's value, of the result's adjoint, then of the operands' adjoints, and of the mask's value where the run has
+  the flag ``MASKED``;
 - the word of an operand's adjoint has its lowest bit set if something has been added to it already: else the sweep
   writes there without reading, so that no adjoint has to be zeroed.
 """
@@ -19,11 +19,11 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from fastgraph.engine.emit import Arm, emit_switch, integer, is_expensive, pointers
+from fastgraph.engine.emit import I32, I64, Arm, emit_switch, integer, is_expensive, pointers
 from fastgraph.engine.lanes import F32, F64, Lanes
 from fastgraph.ops import TABLE
 from fastgraph.ops.fused import FUSED
-from fastgraph.ops.row import active_flag
+from fastgraph.ops.row import MASKED, active_flag
 
 VECTOR = 64  # bytes
 GROUP = 2  # vectors a cheap rule handles at a time: half the loop's overhead, and every tile is a multiple of it
@@ -40,6 +40,23 @@ class _TileArm(Arm):
     def place(self, base, offset):
         return self.at(base, offset, _I8)
 
+    def operations(self, size, body):
+        """Run ``body()`` for each operation of the run; its words, ``size`` bytes of them, are at ``row``.
+
+        One address for all words, not one for each of up to nine columns: those do not fit the registers.
+        """
+
+        def operation(i):
+            self.row = self.place(self.operands, self.builder.mul(i, size))
+            body()
+
+        self.ascend(self.count, operation)
+
+    def word(self, k):
+        """Word k of the operation."""
+        b = self.builder
+        return b.zext(b.load(self.place(self.row, integer(4 * k)), typ=I32, align=4), I64)
+
     def groups(self, m, expensive, body):
         """Run ``body(offsets)`` for groups of vectors until the tile is done."""
         size = 1 if expensive else GROUP
@@ -54,9 +71,9 @@ def _forward_arm(arm):
     op = arm.op
     m = Lanes(arm.builder, arm.width, arm.element)
 
-    def operation(i):
-        sources = [arm.place(arm.values, arm.word(k, i)) for k in range(op.arity)]
-        target = arm.place(arm.values, arm.word(op.arity, i))
+    def operation():
+        sources = [arm.place(arm.values, arm.word(k)) for k in range(op.arity)]
+        target = arm.place(arm.values, arm.word(op.arity))
 
         def group(offsets):
             for at in offsets:
@@ -65,17 +82,17 @@ def _forward_arm(arm):
 
         arm.groups(m, is_expensive(op, partials=False), group)
 
-    arm.ascend(arm.count, operation)
+    arm.operations(integer(4 * (op.arity + 1)), operation)
 
 
 def _reverse_arm(arm):
     b, op, n = arm.builder, arm.op, arm.op.arity
     m = Lanes(b, arm.width, arm.element)
 
-    def operation(i):
-        xs, r = [arm.place(arm.values, arm.word(k, i)) for k in range(n)], arm.place(arm.values, arm.word(n, i))
-        w = arm.place(arm.adjoints, arm.word(n + 1, i))
-        words = [arm.word(n + 2 + k, i) for k in range(n)]
+    def operation():
+        xs, r = [arm.place(arm.values, arm.word(k)) for k in range(n)], arm.place(arm.values, arm.word(n))
+        w = arm.place(arm.adjoints, arm.word(n + 1))
+        words = [arm.word(n + 2 + k) for k in range(n)]
         targets = [arm.place(arm.adjoints, b.and_(word, integer(~KEEP))) for word in words]
         kept = [b.icmp_unsigned("!=", b.and_(word, integer(KEEP)), integer(0)) for word in words]
         # What is not there yet is read from the slot of zeros at the beginning.
@@ -96,12 +113,13 @@ def _reverse_arm(arm):
                 arm.store(total, arm.place(targets[k], at))
 
         def masks(offsets):
-            mask = arm.place(arm.values, arm.word(2 * n + 2, i))
+            mask = arm.place(arm.values, arm.word(2 * n + 2))
             return [arm.load(m, arm.place(mask, at)) for at in offsets]
 
         arm.groups(m, is_expensive(op, partials=True), group)
 
-    arm.ascend(arm.count, operation)
+    masked = b.select(arm.flag(MASKED), integer(4), integer(0))
+    arm.operations(b.add(integer(4 * (2 * n + 2)), masked), operation)
 
 
 def _codegen(emit_arm, element, rows):

@@ -63,8 +63,8 @@ def arguments(op, points, seed=0, dtype=np.float64):
     Of every operand two fifths are uniform in the interval of ``op.domain``, two fifths log-uniform, half of those over
     all exponents and half over those of the interval, and one fifth small multiples of a half. A tenth of the points of
     several operands have two of them close to each other, or the last close to the negated product of the others.
-    All combinations of the special points, and their neighbours one by one, are appended. In float32, intervals end
-    with its largest number, exponents are its own, immediates those it can hold, and :func:`special_points` its own.
+    All combinations of the special points, and their neighbours one by one, are appended. In float32 the
+    intervals, the exponents, the immediates and the special points are its own.
 
     Parameters
     ----------
@@ -103,11 +103,20 @@ def immediates_of(op, dtype):
 
 
 def intervals_of(op, dtype):
-    """The intervals of ordinary operands of ``op``, cut to the normal numbers of ``dtype``."""
+    """The intervals of ordinary operands of ``op``, cut to ``dtype``, and an only operand to where values are of it."""
     smallest, largest = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
 
     def cut(end):
-        return math.copysign(min(max(abs(end), smallest), largest), end) if end else end
+        if not end:
+            return end
+        end = math.copysign(min(max(abs(end), smallest), largest), end)
+        if op.arity > 1 or op.immediate is not None:
+            return end
+        ends = end * 0.99 ** np.arange(500)
+        with np.errstate(over="ignore"):
+            sizes = np.abs(values(op, ends[np.newaxis]).astype(dtype))
+        first = int(np.argmax((sizes != 0.0) & (sizes != np.inf)))
+        return float(ends[first]) if first > 1 else end  # 1: a zero or a pole that the interval ends with
 
     return [(cut(low), cut(high)) for low, high in op.domain.intervals]
 

@@ -8,6 +8,7 @@ import math
 from fastgraph.vecmath._doubled import even_odd, horner
 from fastgraph.vecmath._registry import single
 from fastgraph.vecmath.exponential import LN2, LOG2E, MAGIC, scale, split
+from fastgraph.vecmath.special import SQRT_2
 
 INF = math.inf
 
@@ -45,12 +46,24 @@ LOG1P = (
 )
 
 
+def _plus_log1p_exp(m, x, distance):
+    """x + log(1 + exp(distance)) for distance <= 0."""
+    t = _exp(m, m.where(distance < -200.0, -200.0, distance))
+    return m.fma(t, even_odd(m, t, LOG1P), x)
+
+
 @single(wide=True)
 def softplus(m, x):
     """Within 0.55 ulp."""
-    a = m.abs(x)
-    t = _exp(m, -m.where(a > 200.0, 200.0, a))
-    return m.fma(t, even_odd(m, t, LOG1P), m.where(x < 0.0, 0.0, x))
+    return _plus_log1p_exp(m, m.where(x < 0.0, 0.0, x), -m.abs(x))
+
+
+@single(wide=True)
+def logaddexp(m, x, y):
+    """Within 0.55 ulp away from its zeros, to 2**-30 of the larger operand near them."""
+    larger, smaller = m.where(x > y, x, y), m.where(x > y, y, x)
+    distance = smaller - larger
+    return m.rare(~(distance <= 0.0), lambda: m.logaddexp(x, y), _plus_log1p_exp(m, larger, distance))
 
 
 # (log(1 + f) - f + f*f/2) / f**3 on sqrt(1/2) <= 1 + f < sqrt(2): relative error of the logarithm 2**-38.2.
@@ -70,13 +83,17 @@ LOG = (
 )
 
 
+def _log(m, x, low=0.0):
+    """log(x + low) for normal x > 0, where low is below its last digit."""
+    k, mantissa = split(m, x)
+    f = (mantissa - 1.0) + low
+    return m.fma(k, LN2, m.fma(f * f, m.fma(f, even_odd(m, f, LOG), -0.5), f))
+
+
 @single(wide=True)
 def pow_(m, x, y):
     """Within 0.55 ulp."""
-    k, mantissa = split(m, x)
-    f = mantissa - 1.0
-    log = m.fma(k, LN2, m.fma(f * f, m.fma(f, even_odd(m, f, LOG), -0.5), f))
-    product = y * log
+    product = y * _log(m, x)
     special = ~((x > 0.0) & (x < INF) & (m.abs(product) < 200.0))
     return m.rare(special, lambda: m.pow(x, y), _exp(m, product))
 
@@ -98,10 +115,33 @@ TAIL = (
 )
 
 
+def _tail(m, x):
+    """ndtr(-|x|), which is exp(-h) s with h = x*x/2, then h and s; beyond 15, where it rounds to 0, all as at 15."""
+    a = m.abs(x)
+    a = m.where(a > 15.0, 15.0, a)
+    half, scaled = 0.5 * (a * a), even_odd(m, 1.0 / (a + CENTRE), TAIL)
+    return _exp(m, -half) * scaled, half, scaled
+
+
+@single(wide=True)
+def log_ndtr(m, x):
+    """Within 0.55 ulp."""
+    tail, half, scaled = _tail(m, x)
+    rest = 1.0 - tail
+    left = x < 0.0
+    log = _log(m, m.where(left, scaled, rest), m.where(left, 0.0, (1.0 - rest) - tail))
+    return m.rare(~(x > -15.0), lambda: m.log_ndtr(x), log - m.where(left, half, 0.0))
+
+
 @single(wide=True)
 def ndtr(m, x):
     """Within 0.55 ulp."""
-    a = m.abs(x)
-    a = m.where(a > 15.0, 15.0, a)  # ndtr(-15) rounds to 0
-    tail = _exp(m, -0.5 * (a * a)) * even_odd(m, 1.0 / (a + CENTRE), TAIL)
+    tail, _, _ = _tail(m, x)
     return m.where(x > 0.0, 1.0 - tail, tail)
+
+
+@single(wide=True)
+def erfc(m, x):
+    """Within 0.55 ulp."""
+    half_of_it, _, _ = _tail(m, x * SQRT_2)
+    return 2.0 * m.where(x < 0.0, 1.0 - half_of_it, half_of_it)

@@ -1,0 +1,140 @@
+"""Few sets: the way through ready buffers gives the bits and shapes of the way through the caller's arrays."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import fastgraph as fg
+from fastgraph.engine.workspace import Few
+from tests.bits import assert_same_bits
+from tests.random_graphs import ARITHMETIC, Seeded, input_sets, record
+
+SIZES = (1, 2, 3, 15, 16, 17, 31, 32, 33, 64, 65, 255, 256, 257)
+
+
+def quietly(done, total):
+    """A progress callback: a call that has one takes the general way."""
+
+
+@pytest.fixture(scope="module")
+def shaped():
+    """(x (2,), k parameter, t) -> y (2,), z."""
+    graph = fg.Graph()
+    x, k, t = graph.input("x", shape=2), graph.parameter("k"), graph.input("t")
+    graph.output(fg.exp(x) * k + t, name="y")
+    graph.output(x[0] * t, name="z")
+    return graph.compile()
+
+
+@pytest.fixture(scope="module")
+def scalar():
+    graph = fg.Graph()
+    x, k = graph.input("x", shape=2), graph.parameter("k")
+    graph.output(fg.tanh(x[0]) * k + x[1] / k)
+    return graph.compile()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_flat(seed):
+    options = {"n_ops": 200, "ops": ARITHMETIC} if seed % 2 else {"n_ops": 20}
+    f = record(Seeded(seed), n_inputs=3, **options).compile()
+    x = input_sets(seed, 3, SIZES[-1])
+    for n in SIZES:
+        rows = np.ascontiguousarray(x[:, :n].T)
+        expected = f.flat.value_and_grad(rows, progress=quietly)
+        assert_same_bits(f.flat(rows), expected[0])
+        for axis, given in ((-1, rows), (0, np.ascontiguousarray(rows.T)), (-1, rows[::-1][::-1]), (0, rows.T)):
+            y, g = f.flat.value_and_grad(given, axis=axis)
+            assert_same_bits(y, expected[0])
+            assert_same_bits(g if axis else g.T, expected[1])
+            assert g.flags.c_contiguous and g.flags.writeable
+        columns = f.value_and_grad(*x[:, :n])
+        assert_same_bits(columns[0], expected[0])
+        assert_same_bits(np.stack(columns[1], -1), expected[1])
+
+
+def test_shapes_broadcast(shaped, scalar):
+    rng = np.random.default_rng(0)
+    for batch in ((), (1,), (5,), (4, 3), (1, 1), (2, 1, 3)):
+        x, t = rng.normal(size=(*batch, 2)), rng.normal(size=batch[-1:])
+        few, general = shaped(x, 2.0, t), shaped(x, 2.0, t, progress=quietly)
+        assert few.y.shape == (*batch, 2) and np.shape(few.z) == batch
+        for a, b in zip(few, general, strict=True):
+            assert_same_bits(a, b)
+            assert type(a) is type(b)
+        for k in (0.5, rng.uniform(1.0, 2.0, batch)):
+            few, general = scalar.value_and_grad(x, k), scalar.value_and_grad(x, k, progress=quietly)
+            assert_same_bits(few[0], general[0])
+            assert_same_bits(few[1], general[1])
+            assert_same_bits(scalar.grad(x, k, wrt="k"), scalar.grad(x, k, wrt="k", progress=quietly))
+
+
+def test_results_are_the_callers(scalar):
+    """Nothing that was returned changes in a later call, and writing to it changes no later result."""
+    x = np.random.default_rng(1).normal(size=(6, 2))
+    y, g = scalar.value_and_grad(x, 2.0)
+    kept = y.copy(), g.copy()
+    scalar.value_and_grad(x + 1.0, 3.0)
+    assert_same_bits(y, kept[0])
+    assert_same_bits(g, kept[1])
+    y[:], g[:] = 7.0, 7.0
+    assert_same_bits(scalar.value_and_grad(x, 2.0)[1], kept[1])
+    for n in (1, 6):
+        first = scalar(x[:n], 2.0)
+        first[:] = np.nan
+        assert np.isfinite(scalar(x[:n], 2.0)).all()
+
+
+def test_other_types_take_the_general_way(scalar):
+    x = np.random.default_rng(2).integers(-3, 4, size=(9, 2))
+    expected = scalar.value_and_grad(x.astype(np.float64), 2.0)
+    for dtype in (np.int64, np.float32, np.int8):
+        y, g = scalar.value_and_grad(x.astype(dtype), 2)
+        assert_same_bits(y, expected[0])
+        assert_same_bits(g, expected[1])
+
+
+def test_errors_are_those_of_any_call(scalar):
+    for bad in (np.zeros((3, 3)), np.zeros(3)):
+        with pytest.raises(fg.ShapeError):
+            scalar.flat(bad, k=1.0)
+        with pytest.raises(fg.ShapeError):
+            scalar(bad, 1.0)
+    with pytest.raises(fg.ArgumentError):
+        scalar(np.zeros((3, 2)), 1.0, threads=0)
+    with pytest.raises(fg.ShapeError):
+        scalar(np.zeros((3, 2)), np.zeros(4))
+    assert scalar(np.zeros((0, 2)), 1.0).shape == (0,)
+
+
+def test_large_programs_and_batches_do_not_take_it():
+    graph = fg.Graph()
+    x = graph.input("x")
+    y = x
+    for _ in range(2000):
+        y = y * 1.0001 + x
+    graph.output(y)
+    sweeper = graph.compile().sweeper
+    assert sweeper.few(16) is not None
+    assert sweeper.few(Few.LANES[-1]) is None  # worth more than one thread
+    assert sweeper.few(16, np.ones(1, bool)) is not None
+
+
+def test_threads_do_not_share_buffers(scalar):
+    x = np.random.default_rng(3).normal(size=(8, 20, 2))
+    expected = [scalar.value_and_grad(part, 1.5, progress=quietly) for part in x]
+    wrong = []
+
+    def work(k):
+        for _ in range(300):
+            y, g = scalar.value_and_grad(x[k], 1.5)
+            if not (np.array_equal(y, expected[k][0]) and np.array_equal(g, expected[k][1])):
+                wrong.append(k)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
