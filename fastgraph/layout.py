@@ -58,6 +58,8 @@ def common_batch(names, batches, label):
     except ValueError as error:
         if "too large" not in str(error):
             fault = "do not broadcast together"
+    except RuntimeError:  # NumPy's, where there are more than 32 axes
+        fault = "have too many axes: reshape them"
     listing = ", ".join(f"{name} {batch}" for name, batch in zip(names, batches, strict=True) if batch)
     raise ShapeError(f"{label}: the batch shapes {listing} {fault}")
 
