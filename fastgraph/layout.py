@@ -39,6 +39,12 @@ def batch_array(value, name, shape, label):
     return array, array.shape[:n]
 
 
+def as_doubles(array):
+    """The array as the sweep of one set at a time reads it."""
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        return np.require(array, np.float64, "A")
+
+
 def _kind(value, array):
     if array.dtype.kind == "O":
         first = next((v for v in array.flat), value)
