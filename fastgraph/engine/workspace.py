@@ -116,6 +116,10 @@ class OneSet:
         self.call["start"], self.call["stop"] = start, stop
         kernels.run(self.address)
 
+    def release(self):
+        """Forget the caller's arrays."""
+        self.tables = None
+
 
 class Single:
     """A workspace for one input set, with buffers of its own for inputs and results: nothing is set up per call."""
