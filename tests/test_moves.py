@@ -245,6 +245,9 @@ def test_nothing_beyond_the_arrays_is_read_or_written():
                         h.value_and_grad(x[::-1], column, out=(value, (g1, g2)))
                         h.vjp((x, column), w, out=(value, (g1, g2)))
                         h.vjp((column, 1.0), w)
+                        if n and n % 7 == 0:
+                            h(x[:, None], column[-3:], out=np.empty((n, len(column[-3:])), dtype))
+                            h.value_and_grad(x[:, None], y[None, :, 1], reduce="sum")
                         if n % 5 == 0:
                             h.value_and_grad(x, column, reduce="sum")
                             h.vjp((x, column), w, reduce="sum")
