@@ -156,8 +156,9 @@ class _Crew:
     The calling one may be interrupted at any line, by Ctrl-C or by a signal handler that calls ``share`` itself. So
     there are no locks but those a helper holds while it works, and whatever the caller does may be done again.
 
-    Measured against ThreadPoolExecutor, on two busy cores, median of 1500: 7 against 12 us for work that returns at
-    once, 120 against 164 us for 200 us of work in 8 chunks (``python -m bench.share``).
+    ThreadPoolExecutor keeps less: it refuses work at exit, and after a second Ctrl-C a helper may still write. Two cores
+    share 200 us of work in 8 chunks in 120 to 150 us, by that executor in 165 to 170; a wake-up costs some 7 us in both
+    (``python -m bench.share``, which a busy second core makes meaningless).
     """
 
     __slots__ = ("work", "stop", "open", "called", "present", "error")
