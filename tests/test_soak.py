@@ -1,6 +1,6 @@
 """Soak: many threads, many functions, every layout at once, for minutes; not one bit may differ.
 
-Threads record and compile the same graphs, then, round after round, call Functions that nobody has called before, all
+Threads compile the same graphs, then, round after round, call Functions that nobody has called before, all
 at once. What they must get was computed beforehand by one thread, one input set at a time. ``make soak`` runs it for
 ``FASTGRAPH_SOAK_SECONDS``, 120 by default; every run of the tests does so for a second, in a fresh process.
 """
@@ -20,8 +20,7 @@ from tests.subprocesses import run
 from tests.test_bits import LAYOUTS, N_INPUTS, set_by_set
 
 N_THREADS = 8
-LARGEST = 5000  # sets
-SUMS = (1, 7, 640, LARGEST)  # sizes of the batches that are summed
+SUMS = (1, 7, 640, 5000)  # sizes of the batches that are summed, as far as there are so many sets
 # Two of all ops; one that takes few tiles at a time; one large enough that compiled passes see it; two of float32.
 GRAPHS = (
     (1, np.float64, {"n_ops": 30}),
@@ -44,21 +43,23 @@ class Known:
     sums: dict
 
     @classmethod
-    def of(cls, data, seed):
+    def of(cls, data, seed, largest):
         """Computed by this thread."""
         f = fg.Function.from_bytes(data)
-        sets = input_sets(seed, N_INPUTS, LARGEST)
-        sums = {n: f.value_and_grad(*sets[:, :n], reduce="sum", threads=1) for n in SUMS}
+        sets = input_sets(seed, N_INPUTS, largest)
+        sums = {n: f.value_and_grad(*sets[:, :n], reduce="sum", threads=1) for n in SUMS if n <= largest}
         return cls(data, sets, *set_by_set(f, sets), sums)
 
 
 class Soak:
     """What the threads share: the functions of the round, the end, and what went wrong."""
 
-    def __init__(self, seconds):
+    def __init__(self, seconds, largest):
+        self.largest = largest  # batch
         self.end = time.monotonic() + seconds
         self.seconds = seconds
         self.start = threading.Barrier(N_THREADS, action=self.next_round)
+        self.graphs = [record(Seeded(seed), n_inputs=N_INPUTS, **options) for seed, _, options in GRAPHS]
         self.compiled = [[] for _ in GRAPHS]
         self.known = None
         self.functions = None
@@ -71,7 +72,9 @@ class Soak:
         if self.known is None:
             if any(len(set(data)) != 1 for data in self.compiled):
                 self.wrong.append("threads that compiled one graph at once got different programs")
-            self.known = [Known.of(data[0], seed) for data, (seed, _, _) in zip(self.compiled, GRAPHS, strict=True)]
+            self.known = [
+                Known.of(data[0], seed, self.largest) for data, (seed, _, _) in zip(self.compiled, GRAPHS, strict=True)
+            ]
             self.end = time.monotonic() + self.seconds
         self.functions = [fg.Function.from_bytes(known.data) for known in self.known]
         self.over = bool(self.wrong) or time.monotonic() > self.end
@@ -108,14 +111,12 @@ class Soak:
     def compile(self, number):
         for turn in range(len(GRAPHS)):
             k = (turn + number) % len(GRAPHS)
-            seed, dtype, options = GRAPHS[k]
-            function = record(Seeded(seed), n_inputs=N_INPUTS, **options).compile(dtype=dtype)
-            self.compiled[k].append(function.to_bytes())
+            self.compiled[k].append(self.graphs[k].compile(dtype=GRAPHS[k][1]).to_bytes())
 
     def call(self, rng, f, known):
         """One call of a random kind; what is wrong with its result, or None."""
-        count = int(rng.choice([rng.integers(1, 10), rng.integers(1, 300), rng.integers(1, LARGEST + 1)]))
-        first = int(rng.integers(LARGEST - count + 1))
+        count = int(rng.choice([rng.integers(1, 10), rng.integers(1, 300), rng.integers(1, self.largest + 1)]))
+        first = int(rng.integers(self.largest - count + 1))
         sets, threads = known.sets[:, first : first + count], int(rng.integers(1, 4))
         values, gradients = known.values[first : first + count], known.gradients[first : first + count]
         kind = rng.integers(6)
@@ -125,7 +126,7 @@ class Soak:
             y, g = f.value_and_grad(*sets[:, 0].tolist())
             what, got, expected = "one set", [y, np.array(g)], [values[0], gradients[0]]
         elif kind == 2:
-            count = int(rng.choice(SUMS))
+            count = int(rng.choice(list(known.sums)))
             y, g = f.value_and_grad(*known.sets[:, :count], reduce="sum", threads=threads)
             what, got, expected = "sum", [y, *g], [known.sums[count][0], *known.sums[count][1]]
         else:
@@ -138,7 +139,7 @@ class Soak:
 
 @pytest.mark.soak
 def test_soak():
-    soak = Soak(float(os.environ.get("FASTGRAPH_SOAK_SECONDS", "120")))
+    soak = Soak(float(os.environ.get("FASTGRAPH_SOAK_SECONDS", "120")), 5000)
     print(f"\n{soak.run()} calls in {soak.rounds} rounds of {N_THREADS} threads: not one bit differs")
 
 
@@ -146,6 +147,6 @@ def test_a_second_of_it_in_a_fresh_process():
     """The kernels, the passes and everything else are used first by all threads at once."""
     calls = run("""
         from tests.test_soak import Soak
-        print(Soak(1.0).run())
+        print(Soak(1.0, 700).run())
     """)
     assert int(calls[0]) >= N_THREADS * len(GRAPHS)

@@ -156,9 +156,9 @@ class _Crew:
     The calling one may be interrupted at any line, by Ctrl-C or by a signal handler that calls ``share`` itself. So
     there are no locks but those a helper holds while it works, and whatever the caller does may be done again.
 
-    ThreadPoolExecutor keeps less: it refuses work at exit, and after a second Ctrl-C a helper may still write. Two cores
-    share 200 us of work in 8 chunks in 120 to 150 us, by that executor in 165 to 170; a wake-up costs some 7 us in both
-    (``python -m bench.share``, which a busy second core makes meaningless).
+    A ThreadPoolExecutor refuses work at exit, and after a second Ctrl-C its helpers may still write. Two cores share
+    200 us of work in 8 chunks in 120 to 150 us, by that executor in 165 to 170; calling a helper costs some 7 us in
+    both (``python -m bench.share``, which a busy second core makes meaningless).
     """
 
     __slots__ = ("work", "stop", "open", "called", "present", "error")
