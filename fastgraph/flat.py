@@ -11,7 +11,7 @@ import numpy as np
 from fastgraph.arguments import is_sum
 from fastgraph.engine.pool import check_threads
 from fastgraph.errors import ArgumentError, ShapeError
-from fastgraph.layout import Results, addresses_of, batch_array, common_batch
+from fastgraph.layout import Results, addresses_of, as_doubles, batch_array, common_batch
 
 
 class Flat:
@@ -276,8 +276,8 @@ class _Call:
         """Tables of the leaves and of the cotangents."""
         flat, arrays, cotangents = self.flat, self.arrays, self.cotangents
         if one_by_one:
-            arrays = [np.require(array, np.float64, "A") for array in arrays]
-            cotangents = None if cotangents is None else np.require(cotangents, np.float64, "A")
+            arrays = [as_doubles(array) for array in arrays]
+            cotangents = None if cotangents is None else as_doubles(cotangents)
         leaves = addresses_of(flat.pairs(arrays[0], arrays[1:]), self.batch, any_axes=not one_by_one)
         return leaves, None if cotangents is None else addresses_of([(cotangents, self._output_shape)], self.batch)
 

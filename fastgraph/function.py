@@ -16,7 +16,7 @@ from fastgraph.engine.pool import check_threads
 from fastgraph.engine.sweeper import Sweeper
 from fastgraph.errors import ProgramError
 from fastgraph.flat import Flat
-from fastgraph.layout import Results, addresses_of, scalar
+from fastgraph.layout import Results, addresses_of, as_doubles, scalar
 from fastgraph.results import named_tuple_type
 
 _NUMBERS = frozenset((float, int, np.float64)).issuperset
@@ -323,9 +323,7 @@ class Function:
     def _tables(self, arrays, batch, seeds, one_by_one):
         """Tables of the leaves and of the cotangents."""
         if one_by_one:
-            arrays, seeds = (
-                None if given is None else [np.require(a, np.float64, "A") for a in given] for given in (arrays, seeds)
-            )
+            arrays, seeds = (None if given is None else [as_doubles(a) for a in given] for given in (arrays, seeds))
         pairs = [(array, a.shape) for array, a in zip(arrays, self.arguments, strict=True)]
         leaves = addresses_of(pairs, batch, any_axes=not one_by_one)
         if seeds is not None:

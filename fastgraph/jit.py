@@ -4,6 +4,8 @@ In: Python functions over numbers and arrays. Out: machine code, cached on disk 
 """
 
 import hashlib
+import os
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +13,32 @@ import numpy as np
 from numba import cfunc, njit
 from numba.extending import intrinsic, overload, register_jitable
 
+from fastgraph.shelter import sheltered
+
 _PACKAGE = Path(__file__).resolve().parent
+
+# Held while Numba compiles or loads for us. A fork waits for it: the child would inherit Numba's own locks as they are,
+# with no thread in it to release them.
+_compiling = threading.RLock()
+_made = {}
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release
+    )
+
+
+def once(build, *args):
+    """``build(*args)``, made at its first use by one thread and where Ctrl-C does not reach, and kept."""
+    made = _made.get((build, args))
+    return sheltered(lambda: _make(build, args)) if made is None else made
+
+
+def _make(build, args):
+    with _compiling:
+        if (build, args) not in _made:
+            _made[build, args] = build(*args)
+        return _made[build, args]
 
 
 @cache
@@ -64,6 +91,7 @@ class adaptive:  # noqa: N801  (a decorator)
         self.python = function
         self.per_node = per_node  # how much of the first argument there is to a node
         self._machine = None
+        self._is_used = False
         self.__name__, self.__doc__ = function.__name__, function.__doc__
 
     @property
@@ -77,7 +105,15 @@ class adaptive:  # noqa: N801  (a decorator)
         if self._machine is None and len(args[0]) <= self.per_node * self.SMALL:
             with np.errstate(over="ignore"):  # hashes wrap
                 return self.python(*args)
-        return self.machine(*args)
+        if self._is_used:
+            return self.machine(*args)
+        return sheltered(lambda: self._first_call(args))
+
+    def _first_call(self, args):
+        with _compiling:
+            result = self.machine(*args)
+            self._is_used = True
+            return result
 
 
 def adaptive_by_operands(function):

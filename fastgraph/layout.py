@@ -39,6 +39,12 @@ def batch_array(value, name, shape, label):
     return array, array.shape[:n]
 
 
+def as_doubles(array):
+    """The array as the sweep of one set at a time reads it."""
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        return np.require(array, np.float64, "A")
+
+
 def _kind(value, array):
     if array.dtype.kind == "O":
         first = next((v for v in array.flat), value)
@@ -58,6 +64,8 @@ def common_batch(names, batches, label):
     except ValueError as error:
         if "too large" not in str(error):
             fault = "do not broadcast together"
+    except RuntimeError:  # NumPy's, where there are more than 32 axes
+        fault = "have too many axes: reshape them"
     listing = ", ".join(f"{name} {batch}" for name, batch in zip(names, batches, strict=True) if batch)
     raise ShapeError(f"{label}: the batch shapes {listing} {fault}")
 

@@ -9,7 +9,6 @@ from tests.subprocesses import run
 pytestmark = [
     pytest.mark.long,  # a cold compilation each
     pytest.mark.skipif(not hasattr(os, "fork"), reason="signals and forks of POSIX"),
-    pytest.mark.xfail(reason="the engine does not shelter its first use yet"),
 ]
 
 

@@ -36,7 +36,7 @@ def wrongly_unread(op, dtype):
             r = np.broadcast_to(m.floats(op.apply(m, *operands, *immediate)), weight.shape)
         right = shares(op, m, weight, r, operands, n)
         for slot, read in enumerate(op.reads):
-            for poison in POISONS if not read else ():
+            for poison in () if read else POISONS[:1] if slow else POISONS:
                 poisoned = [*operands, r]
                 poisoned[slot] = np.full(weight.shape, poison, dtype)
                 got = shares(op, m, weight, poisoned[-1], poisoned[:-1], n)

@@ -4,10 +4,8 @@ In: the address of a ``CALL``, which names every buffer by address. Out: numbers
 allocates nothing, keeps nothing, checks nothing: ``Program.verify`` and ``Function`` have done that.
 """
 
-from functools import cache
-
 import numpy as np
-from numba import carray
+from numba import carray, types
 
 from fastgraph.engine import single
 from fastgraph.engine.addresses import call_address, pointer, prefetch, record, zero
@@ -57,9 +55,8 @@ CALL = record(
 )
 
 
-@cache
 def one_set():
-    """The native forward and reverse sweeps of one input set; compiled or loaded at first use."""
+    """The native forward and reverse sweeps of one input set, compiled or loaded; :func:`run` is ready, too."""
 
     @native("void(intp)")
     def forward(address):
@@ -106,6 +103,7 @@ def one_set():
                 single.reverse_run(opcode, flags, immediate, count, operands, slot, values, weights)
         zero(call.adjoints, 0, zeroed)
 
+    run.compile((types.intp,))
     return forward, reverse
 
 

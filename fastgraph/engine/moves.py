@@ -14,7 +14,7 @@ from fastgraph.engine.lanes import F32, F64
 from fastgraph.engine.tiles import VECTOR
 
 # Types that are converted tile by tile: name, LLVM type, how to make it a float.
-_KINDS = [("float64", F64, None), ("float32", F32, None), ("bool", ir.IntType(8), "uitofp")]
+_KINDS = [("float64", F64, None), ("float32", F32, None), ("bool", ir.IntType(8), "bool")]
 for _bits in (8, 16, 32, 64):
     _KINDS.append((f"int{_bits}", ir.IntType(_bits), "sitofp"))
     _KINDS.append((f"uint{_bits}", ir.IntType(_bits), "uitofp"))
@@ -46,6 +46,8 @@ class _Move(Arm):
         """A scalar or vector of a kind as one of ``element``."""
         b = self.builder
         target = ir.VectorType(element, value.type.count) if isinstance(value.type, ir.VectorType) else element
+        if how == "bool":  # a byte that is not 0 is true, whatever it is
+            return b.uitofp(b.icmp_unsigned("!=", value, ir.Constant(value.type, 0)), target)
         if how is not None:
             return getattr(b, how)(value, target)
         if value.type == target:

@@ -86,7 +86,8 @@ class Sweeper:
             if n_sets * weight < WORTH_SHARING:
                 threads = 1
             if self.one_by_one(n_sets, gradient is not None):
-                lanes, take, give = 1, self._take_one, self._idle_ones.append
+                self._give_one(self._take_one())  # compiled here, where Ctrl-C is answered, not by a helper
+                lanes, take, give = 1, self._take_one, self._give_one
             else:
                 wanted = None if gradient is None else gradient.addresses != 0
                 tiling = self._tiling(-(-n_sets // threads), leaves.varying, wanted, False)
@@ -111,6 +112,10 @@ class Sweeper:
             return self._idle_ones.pop()
         except IndexError:
             return OneSet(self.program)
+
+    def _give_one(self, workspace):
+        workspace.release()
+        self._idle_ones.append(workspace)
 
     # -- sums over the batch ------------------------------------------------------------------------------
     def sum(self, n_sets, leaves, wanted=None, threads=None, seeds=None, progress=None):

@@ -3,10 +3,8 @@
 In: the address of a ``TILES``. Out: numbers in the caller's arrays, or sums of them.
 """
 
-from functools import cache
-
 import numpy as np
-from numba import carray
+from numba import carray, types
 
 from fastgraph.engine import tiles
 from fastgraph.engine.addresses import call_address, pointer, record
@@ -63,9 +61,8 @@ TILES = record(
 )
 
 
-@cache
 def of_tiles(is_single):
-    """The native forward and reverse sweeps of one tile, of float32 (1) or float64 (0)."""
+    """The native forward and reverse sweeps of one tile, of float32 (1) or float64 (0); the drivers are ready, too."""
 
     @native("void(intp, intp, intp, intp, intp)")
     def forward(runs_address, n_runs, operands, tile, values):
@@ -87,6 +84,8 @@ def of_tiles(is_single):
             tiles.reverse_run(is_single, opcode, flags, immediate, count, operands, tile, values, adjoints)
             operands += 4 * count * (2 * ARITY[opcode] + 2 + (flags // MASKED & 1))
 
+    for driver in (prepare_tiles, run_tiles, finish_tiles):
+        driver.compile((types.intp,))
     return forward, reverse
 
 

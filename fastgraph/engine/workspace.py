@@ -3,9 +3,7 @@
 In: a program, or a plan and the size of its tiles. Out: objects whose ``address`` a kernel takes.
 """
 
-import os
 import struct
-import threading
 
 import numpy as np
 
@@ -13,20 +11,10 @@ from fastgraph.engine import kernels, tile_kernels
 from fastgraph.engine.moves import KIND, SUMS
 from fastgraph.engine.streams import TRASH
 from fastgraph.engine.tiles import KEEP, VECTOR
+from fastgraph.jit import once
 from fastgraph.program import RUN
 
 PADDING = 8  # slots after the last that a sweep of one set may read or write as part of a vector
-
-_first_use = threading.Lock()  # two threads would compile the kernels twice
-
-
-def _forget_lock():
-    global _first_use
-    _first_use = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_lock)  # whoever held it is not in the child
 
 
 class Table:
@@ -79,8 +67,7 @@ class OneSet:
     """Buffers for sweeping input sets one by one."""
 
     def __init__(self, program):
-        with _first_use:
-            forward, reverse = kernels.one_set()
+        forward, reverse = once(kernels.one_set)
         self.program = program
         self.values = np.empty(program.n_slots + PADDING)
         self.values[program.n_slots :] = 1.0
@@ -129,6 +116,10 @@ class OneSet:
         self.call["start"], self.call["stop"] = start, stop
         kernels.run(self.address)
 
+    def release(self):
+        """Forget the caller's arrays."""
+        self.tables = None
+
 
 class Single:
     """A workspace for one input set, with buffers of its own for inputs and results: nothing is set up per call."""
@@ -155,6 +146,9 @@ class Tiling:
     def __init__(self, plan, program, tile):
         self.plan, self.program, self.tile = plan, program, tile
         self.lanes = tile // program.dtype.itemsize
+        self.is_single = int(program.dtype == np.float32)
+        # Here, in the thread that calls, not in a helper: it answers Ctrl-C while this compiles.
+        self.forward, self.reverse = once(tile_kernels.of_tiles, self.is_single)
         self.streams = {name: self._scaled(getattr(plan, name)) for name in ("prologue", "body", "reverse", "epilogue")}
         outputs = np.arange(len(plan.outputs))
         wanted = np.flatnonzero(plan.wanted)
@@ -192,9 +186,6 @@ class Tiles:
 
     def __init__(self, tiling):
         plan, tile, dtype = tiling.plan, tiling.tile, tiling.program.dtype
-        is_single = int(dtype == np.float32)
-        with _first_use:
-            forward, reverse = tile_kernels.of_tiles(is_single)
         self.tiling = tiling
         self.values = _aligned(plan.n_values, tile, dtype)
         self.values[plan.constants[1]] = tiling.program.constants[plan.constants[0], None]
@@ -211,7 +202,7 @@ class Tiles:
                 record[f"{name}_{what}"] = value
         _set(
             record,
-            single=is_single,
+            single=tiling.is_single,
             tile=tile,
             lanes=tiling.lanes,
             values=address_of(self.values),
@@ -221,8 +212,8 @@ class Tiles:
             n_totals=len(plan.totals),
             total_offsets=address_of(tiling.total_offsets),
             sums=address_of(self.sums),
-            forward_kernel=forward.address,
-            reverse_kernel=reverse.address,
+            forward_kernel=tiling.forward.address,
+            reverse_kernel=tiling.reverse.address,
         )
         self.record = record
         self.fields = memoryview(record.view(np.int64))  # by number: setting a field by name costs ten times as much
