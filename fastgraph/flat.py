@@ -4,7 +4,6 @@ In: one array of all inputs. Out: one array of all outputs, or a value and one g
 """
 
 import math
-from functools import cached_property
 
 import numpy as np
 
@@ -45,12 +44,9 @@ class Flat:
         self.n = sum(a.size for a in function.arguments if a.differentiable)
         self.m = sum(output.size for output in function.outputs)
         self._shape = () if function.is_scalar else (self.m,)
-
-    @cached_property
-    def leaf_is_input(self):
-        """Per scalar of all arguments, whether it belongs to an input."""
-        sizes = [a.size for a in self._function.arguments]
-        return np.repeat([a.differentiable for a in self._function.arguments], sizes)
+        sizes = np.array([a.size for a in function.arguments], np.int64)
+        self.leaf_is_input = np.repeat(np.array([a.differentiable for a in function.arguments], np.bool_), sizes)
+        self._parts = _parts(function.arguments)
 
     def __call__(self, x, /, *, axis=-1, out=None, threads=None, reduce=None, progress=None, **parameters):
         """Evaluate all outputs.
@@ -212,19 +208,6 @@ class Flat:
                 parts.append((next(parameters), argument.shape))
         return parts
 
-    @cached_property
-    def _parts(self):
-        """The arguments in order: spans of the vector of inputs, neighbours joined, and parameters."""
-        parts, at = [], 0
-        for argument in self._function.arguments:
-            if not argument.differentiable:
-                parts.append((argument, None))
-                continue
-            start = parts.pop()[1][0] if parts and parts[-1][0] is None else at
-            at += argument.size
-            parts.append((None, (start, at)))
-        return parts
-
     def bind_parameters(self, parameters):
         """Arrays of the parameters in order of declaration, and their batch shapes."""
         label = self._function.label
@@ -247,6 +230,19 @@ class Flat:
     def parameters(self):
         """The declared parameters."""
         return self._parameters
+
+
+def _parts(arguments):
+    """The arguments in order: spans of the vector of inputs, neighbours joined, and parameters."""
+    parts, at = [], 0
+    for argument in arguments:
+        if not argument.differentiable:
+            parts.append((argument, None))
+            continue
+        start = parts.pop()[1][0] if parts and parts[-1][0] is None else at
+        at += argument.size
+        parts.append((None, (start, at)))
+    return parts
 
 
 class _Call:

@@ -20,7 +20,7 @@ _PACKAGE = Path(__file__).resolve().parent
 # Held while Numba compiles or loads for us. A fork waits for it: the child would inherit Numba's own locks as they are,
 # with no thread in it to release them.
 _compiling = threading.RLock()
-_made = {}
+_made: dict[tuple, tuple] = {}
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(

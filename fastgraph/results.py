@@ -1,12 +1,18 @@
 """Named tuples of results whose types are made at run time and can still be pickled."""
 
 from collections import namedtuple
-from functools import cache
+
+_types: dict[tuple[str, tuple[str, ...]], type] = {}
 
 
-@cache
 def named_tuple_type(typename, fields):
-    """A named tuple type; equal arguments give the same type, in every process."""
+    """A named tuple type; equal arguments give the same type, in every process and thread."""
+    kind = _types.get((typename, fields))
+    # Not functools.cache: two threads at once would get two types.
+    return kind if kind is not None else _types.setdefault((typename, fields), _make(typename, fields))
+
+
+def _make(typename, fields):
     base = namedtuple(typename, fields)
 
     def reduce(self):

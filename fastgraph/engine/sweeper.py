@@ -78,13 +78,12 @@ class Sweeper:
 
         ``gradient`` has address 0 for the leaves whose gradients are not wanted, ``seeds`` for cotangents of 1.
         """
-        threads = pool.get_num_threads() if threads is None else pool.check_threads(threads)
+        weight = self._weight * (3 if gradient is not None else 1)
+        limit = None if threads is None else pool.check_threads(threads)
+        threads = 1 if n_sets * weight < WORTH_SHARING else limit or pool.get_num_threads()
         with reporter(progress, n_sets) as report:
             if n_sets == 0:
                 return
-            weight = self._weight * (3 if gradient is not None else 1)
-            if n_sets * weight < WORTH_SHARING:
-                threads = 1
             if self.one_by_one(n_sets, gradient is not None):
                 self._give_one(self._take_one())  # compiled here, where Ctrl-C is answered, not by a helper
                 lanes, take, give = 1, self._take_one, self._give_one
@@ -173,7 +172,7 @@ class Sweeper:
         tilings = self._tilings.get(plan_key)
         if tilings is None:  # two threads at once do it twice; no lock, which a fork could leave locked for ever
             while len(self._tilings) >= PLANS:
-                self._tilings.pop(next(iter(self._tilings), None), None)
+                self._tilings.pop(next(iter(list(self._tilings)), None), None)
             tilings = self._tilings.setdefault(plan_key, {None: lower(self.program, varying, wanted, summed)})
         plan = tilings[None]
         slots = max(plan.n_values, plan.n_adjoints)
