@@ -46,6 +46,9 @@ class Peer:
         return version(self.name)
 
 
+FEW = 256  # up to so many sets, new arrays are quicker than ``out=``: the call goes through buffers of its own
+
+
 class Fastgraph(Peer):
     name = module = "fastgraph"
 
@@ -72,6 +75,8 @@ class Fastgraph(Peer):
 
     def batch(self, work, sets, gradient):
         flat = self.record(work).compile(dtype=sets.dtype.type).flat
+        if sets.shape[1] <= FEW:
+            return (lambda: flat.value_and_grad(sets, axis=0)) if gradient else (lambda: (flat(sets, axis=0), None))
         value, slopes = np.empty(sets.shape[1], sets.dtype), np.empty(sets.shape, sets.dtype)
         if gradient:
             return lambda: flat.value_and_grad(sets, axis=0, out=(value, slopes))
