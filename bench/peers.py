@@ -46,9 +46,6 @@ class Peer:
         return version(self.name)
 
 
-FEW = 256  # up to so many sets, new arrays are quicker than ``out=``: the call goes through buffers of its own
-
-
 class Fastgraph(Peer):
     name = module = "fastgraph"
 
@@ -74,8 +71,10 @@ class Fastgraph(Peer):
         return (lambda: function.value_and_grad(*x)) if gradient else (lambda: (function(*x), None))
 
     def batch(self, work, sets, gradient):
+        from fastgraph.engine.workspace import Few
+
         flat = self.record(work).compile(dtype=sets.dtype.type).flat
-        if sets.shape[1] <= FEW:
+        if sets.shape[1] <= Few.LANES[-1]:  # new arrays are quicker than ``out=``: they come from ready buffers
             return (lambda: flat.value_and_grad(sets, axis=0)) if gradient else (lambda: (flat(sets, axis=0), None))
         value, slopes = np.empty(sets.shape[1], sets.dtype), np.empty(sets.shape, sets.dtype)
         if gradient:

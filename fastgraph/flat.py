@@ -70,10 +70,10 @@ class Flat:
         ArgumentError, ShapeError
             As for a call of the function.
         """
-        if out is reduce is progress is None and self._is_single(x, axis, parameters):
-            y = self._single(x, False, threads)
-            return y[: self.m] if self._shape else y[0]
         if out is reduce is progress is None:
+            if self._is_single(x, axis, parameters):
+                y = self._single(x, False, threads)
+                return y[: self.m] if self._shape else y[0]
             few = self._few(x, axis, parameters, False, threads)
             if few is not None:
                 y = few[0] if axis == 0 else few[0].T
@@ -111,10 +111,10 @@ class Flat:
         """
         self._function.signature.need_scalar_output("value_and_grad")
         self._need_inputs()
-        if out is reduce is progress is None and self._is_single(x, axis, parameters):
-            y = self._single(x, True, threads)
-            return y[0], y[1:]
         if out is reduce is progress is None:
+            if self._is_single(x, axis, parameters):
+                y = self._single(x, True, threads)
+                return y[0], y[1:]
             few = self._few(x, axis, parameters, True, threads)
             if few is not None:
                 return few[0][0], few[1] if axis == 0 else np.ascontiguousarray(few[1].T)

@@ -3,8 +3,9 @@
 In: a verified ``Program``, which leaves vary over the batch, which gradients are wanted. Out: a ``Plan``: what is
 done once a call, what is done for every tile, and where in the tile's buffers each number lives.
 
-A tile's buffers are small because slots are used again: of values as soon as the last operation has read them,
-where no reverse sweep follows; of adjoints always. So a tile of a large program stays in the L1 or L2 cache.
+A tile's buffers are small because slots are used again: of values as soon as the last operation has read them, unless
+a reverse sweep is to look at them; of adjoints always. So a tile of a large program stays in the L1 or L2 cache, as
+long as no reverse sweep has much to look at.
 """
 
 from dataclasses import dataclass

@@ -39,11 +39,7 @@ class Table:
     @property
     def varying(self):
         """Which of them differ from set to set."""
-        return (
-            self.strides != 0
-            if len(self.columns) == 3
-            else (self.columns[[1, *range(3, len(self.columns))]] != 0).any(0)
-        )
+        return (self.strides != 0) | (self.columns[3:] != 0).any(0)
 
     @classmethod
     def of(cls, addresses, strides, keep):
