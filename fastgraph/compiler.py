@@ -5,15 +5,12 @@ In: what was recorded. Out: a ``Function``.
 
 import numpy as np
 
-from fastgraph.engine.sweeper import Sweeper
+from fastgraph.assembly import optimised
 from fastgraph.errors import ArgumentError, GraphError
 from fastgraph.function import Function
 from fastgraph.graph import Recorder
-from fastgraph.interpreter import constant_outputs
-from fastgraph.ops import TABLE
-from fastgraph.ops.arrays import ARITY, IMMEDIATE
-from fastgraph.passes import Columns, branch_masks, fold, narrow, prune, schedule, simplify
-from fastgraph.program import DTYPES, RUN, Program, immediate_range
+from fastgraph.passes import Columns
+from fastgraph.program import DTYPES
 
 
 class Graph(Recorder):
@@ -72,12 +69,8 @@ class Graph(Recorder):
         dtype = _checked_dtype(dtype)
         if not self.outputs:
             raise GraphError(f"{self!r} has no outputs: declare one with graph.output(expr) before compile()")
-        columns = prune(Columns(*self.columns()))
-        _check_immediates(columns.rows, dtype)
-        columns = fold(narrow(columns, dtype), lambda constants: _evaluate_constants(constants, dtype))
-        columns = prune(simplify(columns, dtype))
-        columns = prune(branch_masks(columns))
-        program = _assemble(columns, sum(argument.size for argument in self.arguments), dtype)
+        n_leaves = sum(argument.size for argument in self.arguments)
+        program = optimised(Columns(*self.columns()), n_leaves, dtype)
         return Function(program, self.arguments, self.outputs, self.name)
 
 
@@ -90,38 +83,3 @@ def _checked_dtype(dtype):
         if dtype is not None and found is not None and found == allowed:  # NumPy takes None for float64
             return allowed
     raise ArgumentError(f"compile() got dtype {dtype!r}: it must be numpy.float64 or numpy.float32")
-
-
-def _check_immediates(rows, dtype):
-    """Refuse an immediate that lanes of ``dtype`` could not hold."""
-    ranges = immediate_range(dtype)
-    for code in np.flatnonzero(IMMEDIATE):
-        immediates = rows[rows[:, 0] == code, 1 + ARITY[code]].astype(np.int32)
-        low, high = ranges[code]
-        wrong = immediates[(immediates < low) | (immediates > high)]
-        if len(wrong):
-            raise GraphError(
-                f"{TABLE[code].name} takes an integer from {low} to {high} in {dtype}, not {wrong[0]}: "
-                "compile in float64"
-            )
-
-
-def _assemble(columns, n_leaves, dtype=DTYPES[0]):
-    plan = schedule(columns, n_leaves)
-    runs = np.zeros(len(plan.counts), RUN)
-    runs["opcode"], runs["flags"], runs["immediate"], runs["count"] = (
-        plan.opcodes, plan.flags, plan.immediates, plan.counts,
-    )  # fmt: skip
-    return Program(
-        n_leaves, columns.constants.astype(dtype), runs, plan.n_value_runs,
-        plan.operands.astype(np.uint32), plan.outputs.astype(np.uint32), dtype,
-    )  # fmt: skip
-
-
-def _evaluate_constants(columns, dtype=DTYPES[0]):
-    """The outputs of columns without leaves, with the bits of any other program's."""
-    if dtype == np.float32:
-        return constant_outputs(_assemble(columns, 0, dtype)).astype(np.float64)
-    single = Sweeper(_assemble(columns, 0)).single(with_gradient=False)
-    single.workspace.sweep(0, 1)
-    return single.results[: len(columns.outputs)].copy()

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import fastgraph as fg
-from fastgraph import compiler
+from fastgraph import assembly
 from fastgraph.expr import FUNCTIONS
 from fastgraph.ops import OPS, TABLE
 from fastgraph.ops.accuracy import immediates_of
@@ -149,4 +149,4 @@ def columns_of(graph):
 
 def plain_program(graph, dtype=DTYPES[0]):
     """The program of a graph on which no pass but the scheduler has run: nothing folded, shared, pruned or masked."""
-    return compiler._assemble(narrow(columns_of(graph), dtype), sum(a.size for a in graph.arguments), dtype)
+    return assembly.assemble(narrow(columns_of(graph), dtype), sum(a.size for a in graph.arguments), dtype)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastgraph as fg
-from fastgraph import compiler
+from fastgraph import assembly
 from fastgraph.errors import ArgumentError, GraphError
 
 
@@ -31,7 +31,7 @@ def test_float64_by_any_name(dtype):
     "dtype", [None, int, bool, complex, np.float16, np.longdouble, ">f4", "nope", 4, object(), [("a", "f4")], "f4,f8"]
 )
 def test_another_dtype_is_refused_before_work_is_done(dtype, monkeypatch):
-    monkeypatch.setattr(compiler, "prune", None)
+    monkeypatch.setattr(assembly, "prune", None)
     with pytest.raises(ArgumentError, match="must be numpy.float64 or numpy.float32"):
         recorded().compile(dtype)
 

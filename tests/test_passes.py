@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastgraph as fg
-from fastgraph import compiler, interpreter
+from fastgraph import assembly, interpreter
 from fastgraph.expr import FUNCTIONS
 from fastgraph.jit import adaptive
 from fastgraph.ops import OPS, TABLE
@@ -27,15 +27,15 @@ SEEDS = [*range(40), *(pytest.param(seed, marks=pytest.mark.long) for seed in ra
 # One pass, as it is used: the columns before, and those after it.
 PASSES = {
     "prune": prune,
-    "fold": lambda columns: prune(fold(columns, compiler._evaluate_constants)),  # prune renumbers the constants
+    "fold": lambda columns: prune(fold(columns, assembly.evaluate_constants)),  # prune renumbers the constants
     "simplify": simplify,
     "branch_masks": branch_masks,
-    "all": lambda columns: branch_masks(prune(simplify(fold(prune(columns), compiler._evaluate_constants)))),
+    "all": lambda columns: branch_masks(prune(simplify(fold(prune(columns), assembly.evaluate_constants)))),
 }
 
 
 def values_of(columns, leaves):
-    return engines.tile(compiler._assemble(columns, len(leaves)), leaves)[0]
+    return engines.tile(assembly.assemble(columns, len(leaves)), leaves)[0]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -65,9 +65,9 @@ def test_no_pass_changes_a_value_in_float32(seed):
         leaves = input_sets(seed, 3, 16, special=0.3).astype(np.float32)
     expected = in_float32(plain_program(graph, SINGLE), leaves)
     columns = narrow(columns_of(graph), SINGLE)
-    folded = prune(fold(columns, lambda constants: compiler._evaluate_constants(constants, SINGLE)))
+    folded = prune(fold(columns, lambda constants: assembly.evaluate_constants(constants, SINGLE)))
     for name, after in {"fold": folded, "simplify": simplify(columns, SINGLE)}.items():
-        assert_same_bits(in_float32(compiler._assemble(after, 3, SINGLE), leaves), expected, f"seed {seed}, {name}")
+        assert_same_bits(in_float32(assembly.assemble(after, 3, SINGLE), leaves), expected, f"seed {seed}, {name}")
     assert_same_bits(in_float32(graph.compile(SINGLE).program, leaves), expected, f"seed {seed}, compile")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastgraph as fg
-from fastgraph import compiler
+from fastgraph import assembly
 from fastgraph.graph import CONSTANT, INPUT
 from fastgraph.ops import TABLE
 from fastgraph.ops.row import MASKED
@@ -17,7 +17,7 @@ from tests.random_graphs import ARITHMETIC, Seeded, columns_of, input_sets, reco
 
 
 def values_of(columns, leaves):
-    return engines.tile(compiler._assemble(columns, len(leaves)), leaves)[0]
+    return engines.tile(assembly.assemble(columns, len(leaves)), leaves)[0]
 
 
 def compiled(record_, n=2):
@@ -61,7 +61,7 @@ def test_schedule_invariants(seed, block):
     leaves = input_sets(seed, 4, 20)
     assert_same_bits(
         values_of(columns, leaves),
-        engines.reference(compiler._assemble(columns, 4), leaves)[0],
+        engines.reference(assembly.assemble(columns, 4), leaves)[0],
     )
 
 

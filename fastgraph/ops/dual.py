@@ -117,14 +117,36 @@ class Dual:
         """One op on pairs: its value on the primals, and the sum of its partials' contributions to the tangent."""
         primals = [_primal(arg) for arg in args]
         result = op.apply(self.inner, *primals)
-        tangents = [_tangent(arg) for arg in args[: op.arity]]
-        total = None
-        if any(tangent is not None for tangent in tangents):
-            for tangent, partial in zip(tangents, op.partials(self.inner, result, *primals), strict=True):
-                share = None if tangent is None else contribution(self.inner, tangent, partial)
-                if share is not None:
-                    total = share if total is None else total + share
-        return self.pair(result, total)
+        return self.pair(result, tangent_of(self.inner, op, result, primals, [_tangent(arg) for arg in args]))
+
+
+def tangent_of(m, op, result, primals, tangents):
+    """The tangent of ``result`` in algebra ``m``, from those of the operands; None where it is structurally zero.
+
+    A choice takes the tangent of its branch; of every other op it is the sum of the partials' contributions, in the
+    order of operands.
+
+    Parameters
+    ----------
+    m : algebra
+    op : Op
+    result, primals
+        The value, and what the op was applied to: operands, then the immediate if there is one.
+    tangents : sequence
+        Of the operands; None for structurally zero.
+    """
+    tangents = tangents[: op.arity]
+    if all(tangent is None for tangent in tangents):
+        return None
+    if op.chooses:
+        dual = Dual(m)
+        return op.apply(dual, *map(dual.pair, primals, tangents)).tangent
+    total = None
+    for tangent, partial in zip(tangents, op.partials(m, result, *primals), strict=True):
+        share = None if tangent is None else contribution(m, tangent, partial)
+        if share is not None:
+            total = share if total is None else total + share
+    return total
 
 
 def _primal(value):

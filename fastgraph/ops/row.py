@@ -98,6 +98,11 @@ class Op:
         return any(not isinstance(p.partial if isinstance(p, Only) else p, int | float) for p in self._partial_kinds)
 
     @property
+    def chooses(self):
+        """Whether the result is one of the operands, by a condition."""
+        return any(isinstance(p, Only) for p in self._partial_kinds)
+
+    @property
     def reads(self):
         """What the partials read: per operand, then for the result, whether its value is looked at."""
         names = [*range(self.arity), "r"]
