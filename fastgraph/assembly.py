@@ -22,11 +22,15 @@ def optimised(columns, n_leaves, dtype=DTYPES[0]):
     GraphError
         If ``dtype`` cannot hold an integer exponent.
     """
+    return assemble(prune(branch_masks(simplified(columns, dtype))), n_leaves, dtype)
+
+
+def simplified(columns, dtype=DTYPES[0]):
+    """``columns`` with constants folded and equal nodes shared, and nothing that no output needs."""
     columns = prune(columns)
     _check_immediates(columns.rows, dtype)
     columns = fold(narrow(columns, dtype), lambda constants: evaluate_constants(constants, dtype))
-    columns = prune(simplify(columns, dtype))
-    return assemble(prune(branch_masks(columns)), n_leaves, dtype)
+    return prune(simplify(columns, dtype))
 
 
 def _check_immediates(rows, dtype):

@@ -1,4 +1,4 @@
-"""Adjoint: differentiate in reverse. In: ``Columns``. Out: ``Columns`` that compute adjoints of leaves, too.
+"""Adjoint: differentiate in reverse. In: ``Columns``. Out: ``Columns`` that compute adjoints of nodes, too.
 
 After the values, from the last operation to the first, come what every row hands to its operands and the sums of that,
 so that the adjoint of a graph is a graph. Contributions to an adjoint are added as they come: from the last user to
@@ -7,7 +7,7 @@ the first.
 
 import numpy as np
 
-from fastgraph.graph import INPUT, N_COLUMNS
+from fastgraph.graph import N_COLUMNS
 from fastgraph.jit import adaptive, helper
 from fastgraph.ops import OPS
 from fastgraph.ops.arrays import ARITY, FLOWS, IMMEDIATE
@@ -26,33 +26,33 @@ from fastgraph.passes.templates import (
 )
 
 
-def adjoint(columns, wanted, weights=None):
-    """Columns with the values of ``columns``, whose outputs are the adjoints of the wanted leaves.
+def adjoint(columns, wrt, weights=None):
+    """Columns that begin with the rows of ``columns``, and whose outputs are adjoints of nodes.
 
     Parameters
     ----------
     columns : Columns
-    wanted : bool (n_leaves,)
+    wrt : int64 (k,)
+        The nodes.
     weights : int64 (m,), optional
-        For each output the new leaf that is its adjoint; all of them 1 by default.
+        For each output the node that is its adjoint; all of them 1 by default.
 
     Returns
     -------
     Columns
+        With k outputs; the constant 0 where no adjoint arrives.
     """
     masked = branch_masks(columns)
     rows, constants, n = masked.rows, masked.constants, len(masked)
     masks = np.full(n, NO_MASK, np.int64) if masked.masks is None else masked.masks
+    wanted = np.zeros(n, np.bool_)
+    wanted[wrt] = True
     patterns = _patterns(rows, wanted, ARITY, FLOWS)
-    patterns[len(columns) :] = 0
     templates, numbers = templates_of(adjoint_rule, rows, patterns, masks != NO_MASK)
-    leaves = np.empty(0, np.int64) if weights is None else np.unique(weights)
-    inputs = np.zeros((len(leaves), N_COLUMNS), np.uint32)
-    inputs[:, 0], inputs[:, 1] = INPUT, leaves
     pool = np.concatenate([[1.0, 0.0], templates.constants])
-    fixed = np.concatenate([rows, constant_rows(len(constants), len(pool)), inputs])
-    one, first_input = n, n + len(pool)
-    seeds = np.full(len(columns.outputs), one) if weights is None else first_input + np.searchsorted(leaves, weights)
+    fixed = np.concatenate([rows, constant_rows(len(constants), len(pool))])
+    one, zero = n, n + 1
+    seeds = np.full(len(columns.outputs), one) if weights is None else np.asarray(weights, np.int64)
     used = numbers[numbers >= 0]
     sums = len(seeds) + int((templates.results[used] >= 0).sum())
     out = np.empty((len(fixed) + sums + int(templates.counts[used].sum()), N_COLUMNS), np.uint32)
@@ -62,17 +62,14 @@ def adjoint(columns, wanted, weights=None):
         templates.starts, templates.counts, templates.rows, templates.results, ARITY, IMMEDIATE, OPS["add"].code, out,
         len(fixed),
     )  # fmt: skip
-    of_leaf = np.full(len(wanted), one + 1, np.int64)
-    inputs = np.flatnonzero(rows[:, 0] == INPUT)
-    reached = inputs[adjoints[inputs] >= 0]
-    of_leaf[rows[reached, 1]] = adjoints[reached]
-    return Columns(out[:end], np.concatenate([constants, pool]), of_leaf[wanted])
+    found = adjoints[wrt]
+    return Columns(out[:end], np.concatenate([constants, pool]), np.where(found < 0, zero, found))
 
 
 @adaptive
 def _patterns(rows, wanted, arity, flows):
-    """Per node, bit by bit, the operands through which an adjoint flows to a wanted leaf."""
-    relevant = np.zeros(len(rows), np.bool_)
+    """Per node, bit by bit, the operands through which an adjoint flows to a wanted node."""
+    relevant = wanted.copy()
     patterns = np.zeros(len(rows), np.uint8)
     for node in range(len(rows)):
         code = rows[node, 0]
@@ -80,9 +77,7 @@ def _patterns(rows, wanted, arity, flows):
             for k in range(arity[code]):
                 if flows[code, k] and relevant[rows[node, 1 + k]]:
                     patterns[node] |= 1 << k
-            relevant[node] = patterns[node] != 0
-        elif code == INPUT:
-            relevant[node] = wanted[rows[node, 1]]
+                    relevant[node] = True
     return patterns
 
 

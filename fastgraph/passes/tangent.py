@@ -25,7 +25,7 @@ UNIT, NOTHING = -2, -1  # seeds that are no leaf: the constant 1, and none
 
 
 def tangent(columns, seeds, limit=None):
-    """Columns whose outputs are those of ``columns``, then their tangents, direction by direction.
+    """Columns whose outputs are those of ``columns``, then their tangents, direction by direction; and the nodes in it.
 
     Parameters
     ----------
@@ -37,7 +37,9 @@ def tangent(columns, seeds, limit=None):
 
     Returns
     -------
-    Columns, or None if there would be more than ``limit`` rows
+    columns : Columns, or None if there would be more than ``limit`` rows
+    renamed : int64 (n,)
+        The new number of every node.
     """
     rows, constants, n_constants = columns.rows, columns.constants, len(columns.constants)
     patterns = _patterns(rows, seeds != NOTHING, ARITY, FLOWS)
@@ -46,7 +48,7 @@ def tangent(columns, seeds, limit=None):
     pool = np.concatenate([[1.0, 0.0], templates.constants])
     total = len(rows) + len(leaves) + len(pool) + int(templates.counts[numbers[numbers >= 0]].sum())
     if limit is not None and total > limit:
-        return None
+        return None, None
     inputs = np.zeros((len(leaves), N_COLUMNS), np.uint32)
     inputs[:, 0], inputs[:, 1] = INPUT, leaves
     front = np.concatenate([inputs, constant_rows(n_constants, len(pool))])
@@ -60,7 +62,8 @@ def tangent(columns, seeds, limit=None):
     )  # fmt: skip
     outputs = tangents[columns.outputs].T.ravel()
     outputs = np.where(outputs < 0, one + 1, outputs)
-    return Columns(out, np.concatenate([constants, pool]), np.concatenate([renamed[columns.outputs], outputs]))
+    outputs = np.concatenate([renamed[columns.outputs], outputs])
+    return Columns(out, np.concatenate([constants, pool]), outputs), renamed
 
 
 @adaptive

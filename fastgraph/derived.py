@@ -1,0 +1,159 @@
+"""Derived programs: the derivative of a program is a program.
+
+In: a verified ``Program``, and which leaves are differentiated by. Out: programs of tangents, Jacobians, Hessians, made
+by the passes ``tangent`` and ``adjoint`` and optimised as any other. So every engine, batches, sums, threads and saved
+bits serve derivatives as they serve values, and no kernel knows of them.
+"""
+
+import numpy as np
+
+from fastgraph.assembly import optimised, simplified
+from fastgraph.engine.streams import CODE, RUN, rows_of
+from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
+from fastgraph.ops import OPS
+from fastgraph.ops.arrays import ARITY, IMMEDIATE
+from fastgraph.passes import Columns
+from fastgraph.passes.adjoint import adjoint
+from fastgraph.passes.tangent import NOTHING, UNIT, tangent
+from fastgraph.passes.templates import constant_rows
+
+MAX_ROWS = 100_000  # of a program with an output for every entry of a Jacobian or Hessian; some 50 ms to make
+
+
+def columns_of(program):
+    """The operations that compute values, as columns whose nodes are the program's slots."""
+    first, runs = program.first_operation, program.runs[: program.n_value_runs]
+    opcodes, flags, immediates, counts = (runs[name].astype(np.int64) for name in ("opcode", "flags", "immediate", "count"))
+    operands = program.operands[: len(program.operands) - program.mask_operands]
+    found = rows_of(operands, opcodes, flags, counts, ARITY)
+    rows = np.zeros((first + len(found), N_COLUMNS), np.uint32)
+    rows[: program.n_leaves, 0], rows[: program.n_leaves, 1] = INPUT, np.arange(program.n_leaves)
+    rows[program.n_leaves : first] = constant_rows(0, len(program.constants))
+    operations, codes = rows[first:], found[:, CODE]
+    operations[:, 0] = codes
+    for k in range(N_COLUMNS - 1):
+        used = k < ARITY[codes]
+        operations[used, 1 + k] = found[used, k]
+    numbered = np.flatnonzero(IMMEDIATE[codes])
+    operations[numbered, 1 + ARITY[codes[numbered]]] = immediates[found[numbered, RUN]].astype(np.int32).view(np.uint32)
+    return Columns(rows, program.constants.astype(np.float64), program.outputs.astype(np.int64))
+
+
+def with_tangents(program, wanted):
+    """Outputs, then their tangents; after the leaves come the tangents of those that are ``wanted``, bool (n_leaves,)."""
+    columns, n_leaves = _along(program, wanted)
+    return optimised(columns, n_leaves, program.dtype)
+
+
+def directional(program, wanted):
+    """As :func:`with_tangents`, but the tangents alone: the gradient of one is a Hessian-vector product."""
+    columns, n_leaves = _along(program, wanted)
+    columns = Columns(columns.rows, columns.constants, columns.outputs[len(program.outputs) :])
+    return optimised(columns, n_leaves, program.dtype)
+
+
+def _along(program, wanted):
+    n, count = program.n_leaves, int(wanted.sum())
+    seeds = np.full((n, 1), NOTHING, np.int64)
+    seeds[wanted, 0] = n + np.arange(count)
+    return tangent(columns_of(program), seeds)[0], n + count
+
+
+def jacobian(program, wanted, limit=MAX_ROWS):
+    """The Jacobian's entries by the ``wanted`` leaves, row by row; None if that takes too many rows."""
+    columns = _jacobian_columns(columns_of(program), wanted, limit)
+    return None if columns is None else optimised(columns, program.n_leaves, program.dtype)
+
+
+def _jacobian_columns(columns, wanted, limit):
+    """Whichever of the two modes takes fewer rows."""
+    count, m = int(wanted.sum()), len(columns.outputs)
+    forward = None
+    if len(columns) * count <= 50 * limit:
+        seeds = np.full((len(wanted), count), NOTHING, np.int64)
+        seeds[wanted, np.arange(count)] = UNIT
+        forward, _ = tangent(columns, seeds, limit)
+    if m * len(columns) <= limit and (forward is None or m * 3 * len(columns) < len(forward)):
+        reverse = _reverse_columns(columns, np.flatnonzero(wanted))
+        if forward is None or len(reverse) < len(forward):
+            return reverse
+    if forward is None:
+        return None
+    entries = forward.outputs[m:].reshape(count, m).T.ravel()
+    return Columns(forward.rows, forward.constants, entries)
+
+
+def _reverse_columns(columns, wrt):
+    """The adjoints of nodes ``wrt``, output after output; their rows one after the other, behind those they share."""
+    n, n_constants = len(columns), len(columns.constants)
+    rows, constants, outputs = [columns.rows], [columns.constants], []
+    moved = moved_constants = 0
+    for output in columns.outputs:
+        part = adjoint(Columns(columns.rows, columns.constants, np.array([output])), wrt)
+        added = part.rows[n:].copy()
+        shift_operands(added, n, moved, n_constants, moved_constants)
+        rows.append(added)
+        constants.append(part.constants[n_constants:])
+        outputs.append(np.where(part.outputs < n, part.outputs, part.outputs + moved))
+        moved += len(added)
+        moved_constants += len(part.constants) - n_constants
+    return Columns(np.concatenate(rows), np.concatenate(constants), np.concatenate(outputs))
+
+
+def gradient(program, wanted):
+    """The gradient of the sum of the outputs by the ``wanted`` leaves."""
+    columns = adjoint(columns_of(program), np.flatnonzero(wanted))
+    return optimised(columns, program.n_leaves, program.dtype)
+
+
+def hessian(program, wanted, limit=MAX_ROWS):
+    """The entries of the Hessian of the sum of the outputs, row by row, symmetric; None if that takes too many rows."""
+    if program.n_operations > limit:
+        return None
+    gradient = simplified(adjoint(columns_of(program), np.flatnonzero(wanted)), program.dtype)
+    count = int(wanted.sum())
+    if len(gradient) * count > 50 * limit:
+        return None
+    seeds = np.full((program.n_leaves, count), NOTHING, np.int64)
+    seeds[wanted, np.arange(count)] = UNIT
+    columns, _ = tangent(gradient, seeds, limit)
+    if columns is None:
+        return None
+    entries = columns.outputs[count:].reshape(count, count)
+    below = np.tril(np.ones((count, count), np.bool_))
+    return optimised(
+        Columns(columns.rows, columns.constants, np.where(below, entries, entries.T).ravel()), program.n_leaves,
+        program.dtype,
+    )  # fmt: skip
+
+
+def weighted(program):
+    """The sum of the outputs, each times a new leaf: the weights come after the leaves."""
+    columns, m = columns_of(program), len(program.outputs)
+    add, mul = OPS["add"].code, OPS["mul"].code
+    n = len(columns)
+    rows = np.zeros((3 * m - 1, N_COLUMNS), np.uint32)
+    rows[:m, 0], rows[:m, 1] = INPUT, program.n_leaves + np.arange(m)
+    rows[m : 2 * m, 0], rows[m : 2 * m, 1], rows[m : 2 * m, 2] = mul, n + np.arange(m), columns.outputs
+    terms, at = list(range(n + m, n + 2 * m)), 2 * m
+    while len(terms) > 1:  # a tree, as that of fg.sum
+        pairs = [(a, b) for a, b in zip(terms[0::2], terms[1::2], strict=False)]
+        rows[at : at + len(pairs), 0] = add
+        rows[at : at + len(pairs), 1:3] = pairs
+        terms = [*range(n + at, n + at + len(pairs)), *terms[2 * len(pairs) :]]
+        at += len(pairs)
+    columns = Columns(np.concatenate([columns.rows, rows]), columns.constants, np.array(terms))
+    return optimised(columns, program.n_leaves + m, program.dtype)
+
+
+def shift_operands(rows, n, by, n_constants, constants_by):
+    """Move, in place, what ``rows`` say of nodes from ``n`` on and of constants from ``n_constants`` on."""
+    codes = rows[:, 0]
+    operation = codes < len(ARITY)
+    arity = np.zeros(len(rows), np.int64)
+    arity[operation] = ARITY[codes[operation]]
+    for k in range(1, N_COLUMNS):
+        column = rows[:, k]
+        column[(k <= arity) & (column >= n)] += np.uint32(by)
+    column = rows[:, 1]
+    column[(codes == CONSTANT) & (column >= n_constants)] += np.uint32(constants_by)
