@@ -47,29 +47,43 @@ class Signature:
 
     def bind_cotangents(self, cotangents, batch):
         """Arrays, one an output, of shape ``batch' + output.shape``, and the batch shape with theirs."""
-        outputs = self.outputs
-        if isinstance(cotangents, Mapping):
-            unknown = set(cotangents) - {o.name for o in outputs}
-            missing = [o.name for o in outputs if o.name not in cotangents]
+        bare = len(self.outputs) == 1
+        return self._bind_each(cotangents, self.outputs, bare, batch, "cotangents", "the cotangent of")
+
+    def bind_weights(self, weights, batch):
+        """As :meth:`bind_cotangents`, for the weights of a Lagrangian."""
+        return self._bind_each(weights, self.outputs, len(self.outputs) == 1, batch, "weights", "the weight of")
+
+    def bind_directions(self, given, positions, bare, batch, plural):
+        """Arrays, one for each argument of ``positions``, and the batch shape with theirs."""
+        items = [self.arguments[k] for k in positions]
+        return self._bind_each(given, items, bare, batch, plural, "the direction of")
+
+    def _bind_each(self, given, items, bare, batch, plural, what):
+        kind = "outputs" if items is self.outputs else "arguments"
+        listing = ", ".join(f"{item.name} {item.shape}" for item in items)
+        if isinstance(given, Mapping):
+            unknown = set(given) - {item.name for item in items}
+            missing = [item.name for item in items if item.name not in given]
             if unknown or missing:
-                what = f"for unknown outputs {sorted(map(str, unknown))}" if unknown else f"none for {missing[0]}"
-                raise ArgumentError(f"{self.label}: cotangents: {what}; the outputs are {self._outputs()}")
-            given = [cotangents[o.name] for o in outputs]
-        elif len(outputs) == 1:
-            given = [cotangents]
-        elif isinstance(cotangents, tuple | list) and len(cotangents) == len(outputs):
-            given = list(cotangents)
+                fault = f"for unknown {kind} {sorted(map(str, unknown))}" if unknown else f"none for {missing[0]}"
+                raise ArgumentError(f"{self.label}: {plural}: {fault}; the {kind} are {listing}")
+            values = [given[item.name] for item in items]
+        elif bare:
+            values = [given]
+        elif isinstance(given, tuple | list) and len(given) == len(items):
+            values = list(given)
         else:
+            found = type(given).__name__ + (f" of {len(given)}" if isinstance(given, tuple | list) else "")
             raise ArgumentError(
-                f"{self.label}: cotangents must be a tuple of one array per output ({self._outputs()}), not "
-                f"{type(cotangents).__name__}"
+                f"{self.label}: {plural} must be a tuple of one array per {kind[:-1]} ({listing}), not {found}"
             )
         arrays, batches = [], [batch]
-        for output, value in zip(outputs, given, strict=True):
-            array, own = batch_array(value, f"the cotangent of {output.name}", output.shape, self.label)
+        for item, value in zip(items, values, strict=True):
+            array, own = batch_array(value, f"{what} {item.name}", item.shape, self.label)
             arrays.append(array)
             batches.append(own)
-        names = ["the arguments", *(f"the cotangent of {o.name}" for o in outputs)]
+        names = ["the arguments", *(f"{what} {item.name}" for item in items)]
         return arrays, common_batch(names, batches, self.label)
 
     def _outputs(self):
@@ -117,12 +131,12 @@ class Signature:
             return None
         return named_tuple_type("Gradient", tuple(self.arguments[k].name for k in positions))
 
-    def need_scalar_output(self, what):
+    def need_scalar_output(self, what, remedy=""):
         """Raise an ArgumentError unless there is exactly one output, a scalar."""
         if len(self.outputs) != 1 or self.outputs[0].shape != ():
             raise ArgumentError(
                 f"{what} needs exactly one scalar output, but {self.label} has {self._outputs()}: declare one output "
-                "that is the sum or the component you want"
+                f"that is the sum or the component you want{remedy and ', '}{remedy}"
             )
 
 

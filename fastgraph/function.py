@@ -12,6 +12,7 @@ import numpy as np
 
 from fastgraph import saving
 from fastgraph.arguments import Signature, is_sum
+from fastgraph.derivatives import Derivatives
 from fastgraph.engine.pool import check_threads
 from fastgraph.engine.sweeper import Sweeper
 from fastgraph.errors import ProgramError
@@ -23,7 +24,7 @@ _NUMBERS = frozenset((float, int, np.float64)).issuperset
 _tuple = tuple.__new__
 
 
-class Function:
+class Function(Derivatives):
     """A compiled graph: immutable, picklable, callable from many threads at once.
 
     Call it with its arguments in order of declaration, or by name. Each has the shape ``batch + declared shape``;
@@ -89,6 +90,7 @@ class Function:
         if self.is_scalar and self.signature.differentiable:
             self._gradient_items = itemgetter(0, *(1 + k for k in self.signature.differentiable))
         self._ends = np.cumsum([a.size for a in self.arguments]).tolist()
+        self._derivatives = {}
         self.flat = Flat(self)
 
     # -- calls --------------------------------------------------------------------------------------------
@@ -127,18 +129,7 @@ class Function:
                 return results if self._results is None else _tuple(self._results, results)
         summed = is_sum(reduce, out, self.label)
         arrays, batch = self.signature.bind(args, named)
-        few = self._few(arrays, batch, None, threads) if out is reduce is progress is None else None
-        if few is not None:
-            results, _ = few
-        elif summed:
-            results, _ = self._sum(arrays, batch, None, None, threads, progress)
-        else:
-            names = [output.name for output in self.outputs]
-            shapes = [batch + output.shape for output in self.outputs]
-            place = Results(shapes, self.dtype, len(batch), out, names, self.label, arrays)
-            self._sweep(arrays, batch, place.targets, None, None, threads, progress)
-            results = place.finish()
-        return results[0] if self._results is None else self._results._make(results)
+        return self._in_form(self._evaluate(arrays, batch, out, threads, summed, progress))
 
     def value_and_grad(self, /, *args, wrt=None, out=None, threads=None, reduce=None, progress=None, **named):
         """Evaluate the scalar output and its gradient in one forward and one reverse sweep.
@@ -241,7 +232,7 @@ class Function:
         arrays, batch = self.signature.bind_packed(args)
         seeds, batch = self.signature.bind_cotangents(cotangents, batch)
         results, gradient = self._derive(arrays, batch, seeds, positions, kind, out, threads, summed, progress)
-        return results[0] if self._results is None else self._results._make(results), gradient
+        return self._in_form(results), gradient
 
     @property
     def label(self):
@@ -268,6 +259,17 @@ class Function:
         results = pick(single.results)
         idle.append(single)
         return results
+
+    def _evaluate(self, arrays, batch, out, threads, summed, progress, names=None):
+        """The outputs as a list; errors about ``out`` call them by ``names``."""
+        few = self._few(arrays, batch, None, threads) if out is progress is None and not summed else None
+        if few is not None or summed:
+            return (few or self._sum(arrays, batch, None, None, threads, progress))[0]
+        names = names or [output.name for output in self.outputs]
+        shapes = [batch + output.shape for output in self.outputs]
+        place = Results(shapes, self.dtype, len(batch), out, names, self.label, arrays)
+        self._sweep(arrays, batch, place.targets, None, None, threads, progress)
+        return place.finish()
 
     def _derive(self, arrays, batch, seeds, positions, kind, out, threads, summed, progress):
         """Outputs, as a list, and the gradient in the form of ``kind``."""

@@ -13,7 +13,7 @@ def named_tuple_type(typename, fields):
 
 
 def _make(typename, fields):
-    base = namedtuple(typename, fields)
+    base = namedtuple(typename, fields, rename=True)  # results of derived functions have names that are none
 
     def reduce(self):
         return _rebuild, (typename, fields, tuple(self))

@@ -1,0 +1,402 @@
+"""Derivatives: the methods of a Function that go beyond its gradient.
+
+In: arguments as for a call, directions or weights. Out: arrays in the form of the function's inputs and outputs. Each
+method evaluates a derived program (``derived``), made at its first use and kept, as a call evaluates the function's own.
+"""
+
+import math
+
+import numpy as np
+
+from fastgraph import derived
+from fastgraph.arguments import is_sum
+from fastgraph.graph import Argument, Output
+from fastgraph.layout import scalar
+from fastgraph.progress import reporter
+
+
+class Derivatives:
+    """Base of :class:`Function`, which has the arguments, the outputs and the sweeps."""
+
+    # -- products -----------------------------------------------------------------------------------------
+    def jvp(self, args, tangents, /, *, wrt=None, out=None, threads=None, reduce=None, progress=None):
+        """Evaluate the outputs and the product of the Jacobian with tangents, in one forward sweep.
+
+        Parameters
+        ----------
+        args : tuple or mapping
+            The arguments, in order or by name; shapes as for a call.
+        tangents : array_like for one argument, else tuple or mapping
+            The direction, of shape ``batch + argument.shape`` for each argument of ``wrt``; broadcasts with the
+            arguments, so that k directions at one point are an array of shape ``(k, *argument.shape)``.
+        wrt : str or sequence of str, optional
+            The arguments that move; the default is every input and no parameter.
+        out : tuple, optional
+            ``(outputs, output_tangents)``: arrays to write to, in the form in which they are returned.
+        threads, reduce, progress
+            As for :meth:`value_and_grad`.
+
+        Returns
+        -------
+        outputs, output_tangents : numpy.float64, ndarray, or named tuple of them for several outputs
+            Per output, of shape ``batch + output.shape``.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call.
+
+        Notes
+        -----
+        The product is a program of its own: every operation is followed by the sum of its partials' contributions, in
+        the order of operands.
+
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph()
+        >>> x = graph.input("x", shape=2)
+        >>> graph.output(x * x, name="squares")
+        >>> f = graph.compile()
+        >>> f.jvp(([1.0, 3.0],), [1.0, 10.0])
+        (array([1., 9.]), array([ 2., 60.]))
+        """
+        summed = is_sum(reduce, out, self.label)
+        positions, kind = self.signature.wrt(wrt)
+        arrays, batch = self.signature.bind_packed(args)
+        directions, batch = self._bind_directions(tangents, positions, kind, batch, "tangents")
+        names = [*(o.name for o in self.outputs), *(f"the tangent of {o.name}" for o in self.outputs)]
+        found = self._derived("tangents", positions)._evaluate(
+            [*arrays, *directions], batch, self._paired(out), threads, summed, progress, names
+        )
+        m = len(self.outputs)
+        return self._in_form(found[:m]), self._in_form(found[m:])
+
+    def hvp(
+        self, args, vector, /, *, wrt=None, weights=None, out=None, threads=None, reduce=None, progress=None
+    ):  # fmt: skip
+        """Evaluate the product of the Hessian of the scalar output with a vector.
+
+        Parameters
+        ----------
+        args : tuple or mapping
+            The arguments, in order or by name; shapes as for a call.
+        vector : array_like for one argument, else tuple or mapping
+            Of shape ``batch + argument.shape`` for each argument of ``wrt``; broadcasts with the arguments.
+        wrt : str or sequence of str, optional
+            The arguments to differentiate by; the default is every input and no parameter.
+        weights : optional
+            Take the Hessian of the sum of the outputs times these, a Lagrangian: in the form of the cotangents of
+            :meth:`vjp`. Without it there must be one scalar output.
+        out : ndarray or tuple of ndarray, optional
+            To write to, in the form in which the product is returned.
+        threads, reduce, progress
+            As for :meth:`value_and_grad`.
+
+        Returns
+        -------
+        numpy.float64, ndarray, or named tuple of them for several arguments
+            Per argument, of shape ``batch + argument.shape``.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call; also if there are several outputs and no ``weights``.
+
+        Notes
+        -----
+        A reverse sweep over the program of the directional derivative (Pearlmutter, "Fast exact multiplication by the
+        Hessian", Neural Computation 6, 1994; the order of the two differentiations is the other one): no more than
+        three times the work of a gradient, whatever the number of inputs.
+
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph()
+        >>> x = graph.input("x", shape=2)
+        >>> graph.output(x[0] ** 3 * x[1])
+        >>> f = graph.compile()
+        >>> f.hvp(([1.0, 2.0],), [1.0, 0.0])
+        array([12.,  3.])
+        """
+        summed = is_sum(reduce, out, self.label)
+        positions, kind = self.signature.wrt(wrt)
+        arrays, batch = self.signature.bind_packed(args)
+        arrays, batch, scalar_function = self._scalar_function(arrays, batch, weights, "hvp")
+        directions, batch = self._bind_directions(vector, positions, kind, batch, "vector")
+        function = scalar_function._derived("directional", positions)
+        place = None if out is None else (np.empty(batch, self.dtype), out)
+        _, product = function._derive(
+            [*arrays, *directions], batch, None, positions, kind, place, threads, summed, progress
+        )
+        return product
+
+    # -- matrices -----------------------------------------------------------------------------------------
+    def jacobian(self, /, *args, wrt=None, threads=None, reduce=None, progress=None, **named):
+        """Evaluate the Jacobian.
+
+        Parameters
+        ----------
+        *args, **named : float or array_like
+            As for a call.
+        wrt : str or sequence of str, optional
+            The arguments to differentiate by; the default is every input and no parameter.
+        threads, progress : optional
+            As for a call.
+        reduce : "sum", optional
+            Give the sum over the batch.
+
+        Returns
+        -------
+        ndarray, or named tuples of them
+            Per output and argument, of shape ``batch + output.shape + argument.shape``: a bare array for one output
+            and one argument; for several arguments a named tuple by argument, for several outputs one of these by
+            output.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call.
+
+        Notes
+        -----
+        A function of one scalar output has its gradient. Else, where it is small, all entries are the outputs of one
+        derived program, in which directions share partials and zeros cost nothing; where it is large, columns (or
+        rows, if they are fewer) that share no row (column) are added and swept together, as many at a time as a tile
+        has lanes (Curtis, Powell and Reid, "On the estimation of sparse Jacobian matrices", 1974).
+
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph()
+        >>> x, k = graph.input("x", shape=2), graph.parameter("k")
+        >>> graph.output([k * x[0] * x[1], x[1] ** 2])
+        >>> graph.compile().jacobian([2.0, 3.0], 10.0)
+        array([[30., 20.],
+               [ 0.,  6.]])
+        """
+        summed = is_sum(reduce, None, self.label)
+        positions, kind = self.signature.wrt(wrt)
+        arrays, batch = self.signature.bind(args, named)
+        if self.is_scalar:
+            return self._derive(arrays, batch, None, positions, kind, None, threads, summed, progress)[1]
+        table = self._jacobian_table(arrays, batch, positions, threads, summed, progress)
+        batch = () if summed else batch
+        rows, start = [], 0
+        for output in self.outputs:
+            part = table[..., start : start + output.size, :]
+            rows.append(self._blocks(part, batch + output.shape, positions, kind))
+            start += output.size
+        return self._in_form(rows)
+
+    def hessian(self, /, *args, wrt=None, weights=None, threads=None, reduce=None, progress=None, **named):
+        """Evaluate the Hessian of the scalar output.
+
+        Parameters
+        ----------
+        *args, **named : float or array_like
+            As for a call.
+        wrt : str or sequence of str, optional
+            The arguments to differentiate by; the default is every input and no parameter.
+        weights : optional
+            As for :meth:`hvp`.
+        threads, reduce, progress : optional
+            As for :meth:`jacobian`.
+
+        Returns
+        -------
+        ndarray, or named tuple of named tuples of them
+            Per two arguments, of shape ``batch + first.shape + second.shape``; symmetric to the last bit.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call; also if there are several outputs and no ``weights``.
+
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph()
+        >>> x = graph.input("x", shape=2)
+        >>> graph.output(x[0] ** 3 * x[1])
+        >>> graph.compile().hessian([1.0, 2.0])
+        array([[12.,  3.],
+               [ 3.,  0.]])
+        """
+        summed = is_sum(reduce, None, self.label)
+        positions, kind = self.signature.wrt(wrt)
+        arrays, batch = self.signature.bind(args, named)
+        arrays, batch, scalar_function = self._scalar_function(arrays, batch, weights, "hessian")
+        table = scalar_function._hessian_table(arrays, batch, positions, threads, summed, progress)
+        batch = () if summed else batch
+        spans = self._spans(positions)
+        rows = []
+        for k in positions:
+            part = table[..., slice(*spans[k]), :]
+            rows.append(self._blocks(part, batch + self.arguments[k].shape, positions, kind))
+        return rows[0] if kind is None else kind._make(rows)
+
+    # -- tables: all outputs by all chosen inputs, in order of declaration --------------------------------------
+    def _jacobian_table(self, arrays, batch, positions, threads, summed, progress):
+        """The Jacobian, shape batch + (m, n), or (m, n) summed over the batch."""
+        function = self._derived("jacobian", positions)
+        if function is not None:
+            return function._evaluate(arrays, batch, None, threads, summed, progress)[0]
+        return self._set_by_set(arrays, batch, self._jacobian_of_one, positions, threads, summed, progress)
+
+    def _hessian_table(self, arrays, batch, positions, threads, summed, progress):
+        """The Hessian of the one output, shape batch + (n, n), or (n, n) summed over the batch."""
+        function = self._derived("hessian", positions)
+        if function is not None:
+            return function._evaluate(arrays, batch, None, threads, summed, progress)[0]
+        return self._set_by_set(arrays, batch, self._hessian_of_one, positions, threads, summed, progress)
+
+    def _set_by_set(self, arrays, batch, table_of, positions, threads, summed, progress):
+        """Tables of every set, or their sum: for programs too large to have an output for every entry."""
+        whole = [np.broadcast_to(array, batch + a.shape) for array, a in zip(arrays, self.arguments, strict=True)]
+        total, tables = 0.0, []
+        with reporter(progress, math.prod(batch)) as report, np.errstate(all="ignore"):
+            for done, index in enumerate(np.ndindex(batch), 1):
+                table = table_of([np.asarray(array[index]) for array in whole], positions, threads)
+                if summed:
+                    total = total + table.astype(np.float64)
+                else:
+                    tables.append(table)
+                report(done)
+        shape = self._table_shape(table_of, positions)
+        if summed:
+            return total + np.zeros(shape)
+        return np.array(tables, self.dtype).reshape(batch + shape)
+
+    def _table_shape(self, table_of, positions):
+        n = sum(self.arguments[k].size for k in positions)
+        return (n if table_of == self._hessian_of_one else len(self.program.outputs), n)
+
+    def _jacobian_of_one(self, arrays, positions, threads):
+        """The Jacobian (m, n) of one set, by directions that are swept together."""
+        n, m = sum(self.arguments[k].size for k in positions), len(self.program.outputs)
+        if 2 * m < n:
+            return self._compressed_rows(arrays, positions, np.eye(m, dtype=self.dtype), threads)
+        return self._compressed_columns(arrays, positions, np.eye(n, dtype=self.dtype), threads).T
+
+    def _hessian_of_one(self, arrays, positions, threads):
+        """The Hessian (n, n) of one set."""
+        n = sum(self.arguments[k].size for k in positions)
+        table = np.tril(self._compressed_hessian(arrays, positions, np.eye(n, dtype=self.dtype), threads))
+        return table + np.tril(table, -1).T
+
+    # -- sweeps over directions at one set: lanes carry directions, the values are computed once ------------------
+    def _compressed_columns(self, arrays, positions, directions, threads):
+        """``directions @ J.T``, shape (k, m), for directions (k, n)."""
+        k, m = len(directions), len(self.program.outputs)
+        function = self._derived("directional", positions)
+        product = np.empty((k, m), self.dtype)
+        moved = [*arrays, *_parts(directions, [self.arguments[p] for p in sorted(positions)])]
+        function._sweep(moved, (k,), _parts(product, self.outputs), None, None, threads, None)
+        return product
+
+    def _compressed_rows(self, arrays, positions, cotangents, threads):
+        """``cotangents @ J``, shape (k, n), for cotangents (k, m)."""
+        k, chosen = len(cotangents), sorted(positions)
+        product = np.empty((k, sum(self.arguments[p].size for p in chosen)), self.dtype)
+        gradients = dict(zip(chosen, _parts(product, [self.arguments[p] for p in chosen]), strict=True))
+        outputs = [np.empty((k, *o.shape), self.dtype) for o in self.outputs]
+        self._sweep(arrays, (k,), outputs, gradients, _parts(cotangents, self.outputs), threads, None)
+        return product
+
+    def _compressed_hessian(self, arrays, positions, directions, threads):
+        """``directions @ H``, shape (k, n), for directions (k, n); of a function of one output."""
+        chosen = sorted(positions)
+        function = self._derived("directional", positions)
+        product = np.empty(directions.shape, self.dtype)
+        items = [self.arguments[p] for p in chosen]
+        gradients = dict(zip(chosen, _parts(product, items), strict=True))
+        outputs = [np.empty(len(directions), self.dtype)]
+        function._sweep(
+            [*arrays, *_parts(directions, items)], (len(directions),), outputs, gradients, None, threads, None
+        )
+        return product
+
+    # -- derived functions --------------------------------------------------------------------------------
+    def _derived(self, kind, positions=()):
+        """The Function of a derived program, or None where it would be too large; made once."""
+        key = kind, tuple(sorted(positions))
+        if key not in self._derivatives:  # two threads at once do it twice, and agree
+            self._derivatives.setdefault(key, self._derive_function(*key))
+        return self._derivatives[key]
+
+    def _derive_function(self, kind, positions):
+        arguments = [Argument(a.name, a.shape, k in positions) for k, a in enumerate(self.arguments)]
+        sizes = [a.size for a in arguments]
+        wanted = np.repeat([a.differentiable for a in arguments], sizes)
+        program = _PROGRAMS[kind](self.program, wanted)
+        if program is None:
+            return None
+        n, m = int(wanted.sum()), len(self.program.outputs)
+        outputs = {
+            "tangents": [*self.outputs, *(Output(f"the tangent of {o.name}", o.shape) for o in self.outputs)],
+            "directional": [Output(f"the tangent of {o.name}", o.shape) for o in self.outputs],
+            "jacobian": [Output("jacobian", (m, n))],
+            "hessian": [Output("hessian", (n, n))],
+            "weighted": [Output("weighted", ())],
+        }[kind]
+        if kind in ("tangents", "directional"):
+            arguments += [Argument(f"the tangent of {a.name}", a.shape, False) for a in arguments if a.differentiable]
+        elif kind == "weighted":
+            arguments = [*self.arguments, *(Argument(f"the weight of {o.name}", o.shape, False) for o in self.outputs)]
+        return type(self)(program, arguments, outputs, self.name)
+
+    def _scalar_function(self, arrays, batch, weights, what):
+        """Arguments, batch and function of one scalar output: this one, or the weighted sum of its outputs."""
+        if weights is None:
+            self.signature.need_scalar_output(what, "or weigh them: weights=")
+            return arrays, batch, self
+        weights, batch = self.signature.bind_weights(weights, batch)
+        return [*arrays, *weights], batch, self._derived("weighted")
+
+    def _bind_directions(self, given, positions, kind, batch, what):
+        """Arrays of the directions in order of declaration, and the batch with theirs."""
+        arrays, batch = self.signature.bind_directions(given, positions, kind is None, batch, what)
+        return [array for _, array in sorted(zip(positions, arrays, strict=True), key=lambda pair: pair[0])], batch
+
+    # -- forms --------------------------------------------------------------------------------------------
+    def _in_form(self, results):
+        return results[0] if self._results is None else self._results._make(results)
+
+    def _paired(self, out):
+        """``(outputs, output_tangents)`` as one list of arrays; what does not fit is left for ``Results`` to refuse."""
+        if not isinstance(out, tuple | list) or len(out) != 2 or self._results is None:
+            return out
+        return [array for part in out for array in (part if isinstance(part, tuple | list) else [part])]
+
+    def _spans(self, positions):
+        """Where the scalars of each argument of ``positions`` stand among them all, by position."""
+        spans, start = {}, 0
+        for k in sorted(positions):
+            spans[k] = start, start + self.arguments[k].size
+            start += self.arguments[k].size
+        return spans
+
+    def _blocks(self, table, shape, positions, kind):
+        """Columns of a table as an array for each argument, of shape ``shape + argument.shape``, in form."""
+        spans = self._spans(positions)
+        blocks = [scalar(table[..., slice(*spans[k])].reshape(shape + self.arguments[k].shape)) for k in positions]
+        return blocks[0] if kind is None else kind._make(blocks)
+
+
+_PROGRAMS = {
+    "tangents": derived.with_tangents,
+    "directional": derived.directional,
+    "jacobian": derived.jacobian,
+    "hessian": derived.hessian,
+    "weighted": lambda program, wanted: derived.weighted(program),
+}
+
+
+def _parts(table, items):
+    """Columns of a table (k, n) as views of shape (k, *item.shape), one for each item."""
+    parts, start = [], 0
+    for item in items:
+        parts.append(table[:, start : start + item.size].reshape(len(table), *item.shape))
+        start += item.size
+    return parts
