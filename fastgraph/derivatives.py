@@ -1,7 +1,8 @@
 """Derivatives: the methods of a Function that go beyond its gradient.
 
-In: arguments as for a call, directions or weights. Out: arrays in the form of the function's inputs and outputs. Each
-method evaluates a derived program (``derived``), made at its first use and kept, as a call evaluates the function's own.
+In: arguments as for a call, directions or weights. Out: arrays in the form of the function's inputs and outputs.
+Each method evaluates a derived program (``derived``), made at its first use and kept, as a call evaluates the
+function's own.
 """
 
 import math

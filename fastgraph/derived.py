@@ -23,7 +23,9 @@ MAX_ROWS = 100_000  # of a program with an output for every entry of a Jacobian 
 def columns_of(program):
     """The operations that compute values, as columns whose nodes are the program's slots."""
     first, runs = program.first_operation, program.runs[: program.n_value_runs]
-    opcodes, flags, immediates, counts = (runs[name].astype(np.int64) for name in ("opcode", "flags", "immediate", "count"))
+    opcodes, flags, immediates, counts = (
+        runs[name].astype(np.int64) for name in ("opcode", "flags", "immediate", "count")
+    )
     operands = program.operands[: len(program.operands) - program.mask_operands]
     found = rows_of(operands, opcodes, flags, counts, ARITY)
     rows = np.zeros((first + len(found), N_COLUMNS), np.uint32)
@@ -40,7 +42,7 @@ def columns_of(program):
 
 
 def with_tangents(program, wanted):
-    """Outputs, then their tangents; after the leaves come the tangents of those that are ``wanted``, bool (n_leaves,)."""
+    """Outputs, then their tangents; after the leaves come the tangents of the ``wanted`` ones, bool (n_leaves,)."""
     columns, n_leaves = _along(program, wanted)
     return optimised(columns, n_leaves, program.dtype)
 

@@ -10,10 +10,11 @@ import numpy as np
 from fastgraph.arguments import is_sum
 from fastgraph.engine.pool import check_threads
 from fastgraph.errors import ArgumentError, ShapeError
+from fastgraph.flat_derivatives import FlatDerivatives
 from fastgraph.layout import Results, addresses_of, as_doubles, batch_array, common_batch
 
 
-class Flat:
+class Flat(FlatDerivatives):
     """The inputs of a function as one vector of n numbers, its outputs as one of m; parameters go by keyword.
 
     With ``axis=-1`` arrays have shape ``(…, n)`` and ``(…, m)``; with ``axis=0``, variables first, ``(n, …)`` and
@@ -78,7 +79,7 @@ class Flat:
             if few is not None:
                 y = few[0] if axis == 0 else few[0].T
                 return np.ascontiguousarray(y) if self._shape else few[0][0]
-        call = _Call(self, x, axis, parameters)
+        call = self._call(x, axis, parameters)
         if is_sum(reduce, out, self._function.label):
             totals, _ = call.sum(False, threads, progress)
             return totals if self._shape else totals[0]
@@ -150,7 +151,7 @@ class Flat:
         return self._derive(x, axis, parameters, cotangents, out, threads, reduce, progress)
 
     def _derive(self, x, axis, parameters, cotangents, out, threads, reduce, progress):
-        call = _Call(self, x, axis, parameters, cotangents)
+        call = self._call(x, axis, parameters, cotangents)
         if is_sum(reduce, out, self._function.label):
             totals, gradient = call.sum(True, threads, progress)
             return totals if self._shape else totals[0], gradient
@@ -221,6 +222,9 @@ class Flat:
         bound = [batch_array(parameters[a.name], a.name, a.shape, label) for a in self._parameters]
         return [array for array, _ in bound], [batch for _, batch in bound]
 
+    def _call(self, x, axis, parameters, cotangents=None):
+        return _Call(self, x, axis, parameters, cotangents)
+
     @property
     def function(self):
         """The function this is a view of."""
@@ -266,16 +270,48 @@ class _Call:
             batches.append(own)
         self.batch = common_batch([*names, "cotangents"][: len(batches)], batches, f"{label}.flat")
         self.arrays, self.cotangents = arrays, cotangents
-        self.sets = math.prod(self.batch)
+        self.bound = []  # arrays, and their shapes, that follow the arguments as leaves of a derived function
+
+    @property
+    def sets(self):
+        return math.prod(self.batch)
+
+    def bind(self, given, name, n, what, shape=None):
+        """Bind one more array like x, of ``n`` scalars."""
+        if shape == ():
+            given, own = batch_array(given, name, (), self.function.label)
+        else:
+            given, own = self._moved(given, name, n, what)
+        self.batch = common_batch(["x", name], [self.batch, own], f"{self.function.label}.flat")
+        self.bound.append((given, (n,) if shape is None else shape))
+
+    def arguments_of(self, function):
+        """An array for each argument of ``function``: those of this call, then what is bound besides."""
+        x, *given = self.arrays
+        declared = self.function.arguments
+        inputs = iter(_split(x, [a for a in declared if a.differentiable]))
+        given = iter(given)
+        arrays = [next(inputs if argument.differentiable else given) for argument in declared]
+        more = function.arguments[len(declared) :]
+        for array, shape in self.bound:
+            arrays += [array] if shape == () else _split(array, more)
+        return arrays
+
+    def leaves(self, one_by_one):
+        """The table of the leaves."""
+        x, *given = self.arrays
+        pairs = [*self.flat.pairs(x, given), *self.bound]
+        if one_by_one:
+            pairs = [(as_doubles(array), shape) for array, shape in pairs]
+        return addresses_of(pairs, self.batch, any_axes=not one_by_one)
 
     def _tables(self, one_by_one):
         """Tables of the leaves and of the cotangents."""
-        flat, arrays, cotangents = self.flat, self.arrays, self.cotangents
-        if one_by_one:
-            arrays = [as_doubles(array) for array in arrays]
-            cotangents = None if cotangents is None else as_doubles(cotangents)
-        leaves = addresses_of(flat.pairs(arrays[0], arrays[1:]), self.batch, any_axes=not one_by_one)
-        return leaves, None if cotangents is None else addresses_of([(cotangents, self._output_shape)], self.batch)
+        cotangents = self.cotangents
+        if cotangents is not None:
+            cotangents = as_doubles(cotangents) if one_by_one else cotangents
+            cotangents = addresses_of([(cotangents, self._output_shape)], self.batch)
+        return self.leaves(one_by_one), cotangents
 
     @property
     def _output_shape(self):
@@ -302,7 +338,11 @@ class _Call:
         if out is not None:
             if isinstance(out, tuple | list) and len(out) == len(wanted):
                 out = [_variables_last(array) if f else array for array, f in zip(out, first, strict=True)]
-            inputs = [*self.arrays, *(() if self.cotangents is None else (self.cotangents,))]
+            inputs = [
+                *self.arrays,
+                *(a for a, _ in self.bound),
+                *(() if self.cotangents is None else (self.cotangents,)),
+            ]
             return Results(shapes, dtype, n_axes, out, names, self.function.label, inputs)
         made = [shape + self.batch if f else self.batch + shape for (_, shape), f in zip(wanted, first, strict=True)]
         place = Results(made, dtype, n_axes)
@@ -329,3 +369,13 @@ class _Call:
 
 def _variables_last(array):
     return np.moveaxis(array, 0, -1) if isinstance(array, np.ndarray) and array.ndim else array
+
+
+def _split(array, items):
+    """The last axis of an array as views of shape ``batch + item.shape``, one for each item."""
+    parts, start = [], 0
+    for item in items:
+        part = array[..., start : start + item.size]
+        parts.append(part.reshape(part.shape[:-1] + item.shape))
+        start += item.size
+    return parts
