@@ -12,6 +12,7 @@ import numpy as np
 from fastgraph import derived
 from fastgraph.arguments import is_sum
 from fastgraph.graph import Argument, Output
+from fastgraph.kinks import check_kinks
 from fastgraph.layout import scalar
 from fastgraph.progress import reporter
 
@@ -236,6 +237,41 @@ class Derivatives:
             part = table[..., slice(*spans[k]), :]
             rows.append(self._blocks(part, batch + self.arguments[k].shape, positions, kind))
         return rows[0] if kind is None else kind._make(rows)
+
+    def check_kinks(self, args, tolerance=0.0):
+        """Say which choices sit on their switch, or near it: there derivatives are a convention, or meaningless.
+
+        Parameters
+        ----------
+        args : tuple or mapping
+            The arguments, in order or by name; shapes as for a call.
+        tolerance : float
+            How near counts, in units of what is compared; 0 for exactly on it.
+
+        Returns
+        -------
+        list of Kink
+            For ``abs``, ``maximum``, comparisons, ``where`` by a number, ``floor``, ``%`` and their like that depend
+            on an argument, taken or not: the op, its slot in ``program.disassemble()``, which sets, how far away.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call.
+
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph()
+        >>> x, y = graph.inputs("x", "y")
+        >>> graph.output(fg.maximum(x, y) + abs(x))
+        >>> f = graph.compile()
+        >>> [str(kink) for kink in f.check_kinks((1.0, 1.0))]
+        ['%2 = maximum is 0 from its switch']
+        >>> [kink.op for kink in f.check_kinks(([1.0, 0.01], 2.0), tolerance=0.1)]
+        ['abs']
+        """
+        return check_kinks(self, args, tolerance)
 
     # -- tables: all outputs by all chosen inputs, in order of declaration --------------------------------------
     def _jacobian_table(self, arrays, batch, positions, threads, summed, progress):

@@ -14,6 +14,7 @@ from fastgraph.ops import OPS
 from fastgraph.ops.arrays import ARITY, IMMEDIATE
 from fastgraph.passes import Columns
 from fastgraph.passes.adjoint import adjoint
+from fastgraph.passes.switches import switches
 from fastgraph.passes.tangent import NOTHING, UNIT, tangent
 from fastgraph.passes.templates import constant_rows
 
@@ -146,6 +147,12 @@ def weighted(program):
         at += len(pairs)
     columns = Columns(np.concatenate([columns.rows, rows]), columns.constants, np.array(terms))
     return optimised(columns, program.n_leaves + m, program.dtype)
+
+
+def switching(program):
+    """A program of what decides at every corner or jump, or None without any; and the slots of those operations."""
+    columns, slots = switches(columns_of(program))
+    return optimised(columns, program.n_leaves, program.dtype) if len(slots) else None, slots
 
 
 def shift_operands(rows, n, by, n_constants, constants_by):

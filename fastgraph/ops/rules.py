@@ -17,6 +17,30 @@ def flat(arity):
     return lambda m, r, *args: (0,) * arity
 
 
+def at_zero(m, r, x, *rest):
+    return x
+
+
+def at_either_zero(m, r, x, y):
+    return m.minimum(m.abs(x), m.abs(y))
+
+
+def at_tie(m, r, x, y):
+    return m.where(x == y, 0.0, x - y)  # also where both are the same infinity
+
+
+def at_integer(m, r, x):
+    return x - m.rint(x)
+
+
+def at_half(m, r, x):
+    return 0.5 - m.abs(x - r)
+
+
+def at_multiple(m, r, x, y):
+    return m.minimum(m.abs(r), m.abs(y) - m.abs(r))
+
+
 def larger(m, x, y):
     """The share of x in maximum(x, y): 1, 0, or a half at a tie; NaN where either is NaN."""
     return m.where(x > y, 1.0, m.where(x < y, 0.0, m.where(x == y, 0.5, NAN)))
