@@ -15,9 +15,10 @@ from fastgraph.graph import Argument, Output
 from fastgraph.kinks import check_kinks
 from fastgraph.layout import scalar
 from fastgraph.progress import reporter
+from fastgraph.sparse import SparseDerivatives
 
 
-class Derivatives:
+class Derivatives(SparseDerivatives):
     """Base of :class:`Function`, which has the arguments, the outputs and the sweeps."""
 
     # -- products -----------------------------------------------------------------------------------------
@@ -279,48 +280,30 @@ class Derivatives:
         function = self._derived("jacobian", positions)
         if function is not None:
             return function._evaluate(arrays, batch, None, threads, summed, progress)[0]
-        return self._set_by_set(arrays, batch, self._jacobian_of_one, positions, threads, summed, progress)
+        shape = len(self.program.outputs), int(self._wanted(positions).sum())
+        return self._set_by_set(arrays, batch, self._jacobian_of_one, positions, threads, summed, progress, shape)
 
     def _hessian_table(self, arrays, batch, positions, threads, summed, progress):
         """The Hessian of the one output, shape batch + (n, n), or (n, n) summed over the batch."""
         function = self._derived("hessian", positions)
         if function is not None:
             return function._evaluate(arrays, batch, None, threads, summed, progress)[0]
-        return self._set_by_set(arrays, batch, self._hessian_of_one, positions, threads, summed, progress)
+        shape = 2 * (int(self._wanted(positions).sum()),)
+        return self._set_by_set(arrays, batch, self._hessian_of_one, positions, threads, summed, progress, shape)
 
-    def _set_by_set(self, arrays, batch, table_of, positions, threads, summed, progress):
-        """Tables of every set, or their sum: for programs too large to have an output for every entry."""
+    def _set_by_set(self, arrays, batch, table_of, positions, threads, summed, progress, shape):
+        """Tables of every set, of this shape, or their sum: for programs too large to have an output an entry."""
         whole = [np.broadcast_to(array, batch + a.shape) for array, a in zip(arrays, self.arguments, strict=True)]
-        total, tables = 0.0, []
+        tables = np.zeros(shape) if summed else np.empty(batch + shape, self.dtype)
         with reporter(progress, math.prod(batch)) as report, np.errstate(all="ignore"):
             for done, index in enumerate(np.ndindex(batch), 1):
                 table = table_of([np.asarray(array[index]) for array in whole], positions, threads)
                 if summed:
-                    total = total + table.astype(np.float64)
+                    tables += table
                 else:
-                    tables.append(table)
+                    tables[index] = table
                 report(done)
-        shape = self._table_shape(table_of, positions)
-        if summed:
-            return total + np.zeros(shape)
-        return np.array(tables, self.dtype).reshape(batch + shape)
-
-    def _table_shape(self, table_of, positions):
-        n = sum(self.arguments[k].size for k in positions)
-        return (n if table_of == self._hessian_of_one else len(self.program.outputs), n)
-
-    def _jacobian_of_one(self, arrays, positions, threads):
-        """The Jacobian (m, n) of one set, by directions that are swept together."""
-        n, m = sum(self.arguments[k].size for k in positions), len(self.program.outputs)
-        if 2 * m < n:
-            return self._compressed_rows(arrays, positions, np.eye(m, dtype=self.dtype), threads)
-        return self._compressed_columns(arrays, positions, np.eye(n, dtype=self.dtype), threads).T
-
-    def _hessian_of_one(self, arrays, positions, threads):
-        """The Hessian (n, n) of one set."""
-        n = sum(self.arguments[k].size for k in positions)
-        table = np.tril(self._compressed_hessian(arrays, positions, np.eye(n, dtype=self.dtype), threads))
-        return table + np.tril(table, -1).T
+        return tables
 
     # -- sweeps over directions at one set: lanes carry directions, the values are computed once ------------------
     def _compressed_columns(self, arrays, positions, directions, threads):
@@ -357,24 +340,36 @@ class Derivatives:
     # -- derived functions --------------------------------------------------------------------------------
     def _derived(self, kind, positions=()):
         """The Function of a derived program, or None where it would be too large; made once."""
-        key = kind, tuple(sorted(positions))
-        if key not in self._derivatives:  # two threads at once do it twice, and agree
-            self._derivatives.setdefault(key, self._derive_function(*key))
+        return self._made((kind, tuple(sorted(positions))), self._derive_function, kind, positions)
+
+    def _made(self, key, make, *args):
+        """What ``make`` gives, kept under ``key``: two threads at once do it twice, and agree."""
+        if key not in self._derivatives:
+            self._derivatives.setdefault(key, make(*args))
         return self._derivatives[key]
+
+    def _wanted(self, positions):
+        """Which leaves belong to the arguments at ``positions``, bool (n_leaves,)."""
+        chosen = np.array([k in positions for k in range(len(self.arguments))], np.bool_)
+        return np.repeat(chosen, [a.size for a in self.arguments])
 
     def _derive_function(self, kind, positions):
         arguments = [Argument(a.name, a.shape, k in positions) for k, a in enumerate(self.arguments)]
-        sizes = [a.size for a in arguments]
-        wanted = np.repeat([a.differentiable for a in arguments], sizes)
-        program = _PROGRAMS[kind](self.program, wanted)
+        wanted = self._wanted(positions)
+        entries = None
+        if kind.startswith("sparse "):
+            kind = kind.removeprefix("sparse ")
+            pattern = self._sparsity(kind, positions)
+            entries = pattern.rows * pattern.shape[1] + pattern.indices
+        program = _PROGRAMS[kind](self.program, wanted, entries)
         if program is None:
             return None
         n, m = int(wanted.sum()), len(self.program.outputs)
         outputs = {
             "tangents": [*self.outputs, *(Output(f"the tangent of {o.name}", o.shape) for o in self.outputs)],
             "directional": [Output(f"the tangent of {o.name}", o.shape) for o in self.outputs],
-            "jacobian": [Output("jacobian", (m, n))],
-            "hessian": [Output("hessian", (n, n))],
+            "jacobian": [Output("jacobian", (m, n) if entries is None else entries.shape)],
+            "hessian": [Output("hessian", (n, n) if entries is None else entries.shape)],
             "weighted": [Output("weighted", ())],
         }[kind]
         if kind in ("tangents", "directional"):
@@ -422,11 +417,11 @@ class Derivatives:
 
 
 _PROGRAMS = {
-    "tangents": derived.with_tangents,
-    "directional": derived.directional,
+    "tangents": lambda program, wanted, entries: derived.with_tangents(program, wanted),
+    "directional": lambda program, wanted, entries: derived.directional(program, wanted),
     "jacobian": derived.jacobian,
     "hessian": derived.hessian,
-    "weighted": lambda program, wanted: derived.weighted(program),
+    "weighted": lambda program, wanted, entries: derived.weighted(program),
 }
 
 

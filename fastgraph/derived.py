@@ -62,10 +62,15 @@ def _along(program, wanted):
     return tangent(columns_of(program), seeds)[0], n + count
 
 
-def jacobian(program, wanted, limit=MAX_ROWS):
-    """The Jacobian's entries by the ``wanted`` leaves, row by row; None if that takes too many rows."""
-    columns = _jacobian_columns(columns_of(program), wanted, limit)
-    return None if columns is None else optimised(columns, program.n_leaves, program.dtype)
+def jacobian(program, wanted, entries=None):
+    """The Jacobian's entries by the ``wanted`` leaves, row by row, or some; None if that takes too many rows."""
+    columns = _jacobian_columns(columns_of(program), wanted, MAX_ROWS)
+    return None if columns is None else optimised(_some(columns, entries), program.n_leaves, program.dtype)
+
+
+def _some(columns, entries):
+    """Columns with only those outputs."""
+    return columns if entries is None else Columns(columns.rows, columns.constants, columns.outputs[entries])
 
 
 def _jacobian_columns(columns, wanted, limit):
@@ -109,25 +114,23 @@ def gradient(program, wanted):
     return optimised(columns, program.n_leaves, program.dtype)
 
 
-def hessian(program, wanted, limit=MAX_ROWS):
-    """The entries of the Hessian of the sum of the outputs, row by row, symmetric; None if that takes too many rows."""
-    if program.n_operations > limit:
+def hessian(program, wanted, entries=None):
+    """The entries of the Hessian of the sum of the outputs, row by row, or some; symmetric. None as for a Jacobian."""
+    if program.n_operations > MAX_ROWS:
         return None
     gradient = simplified(adjoint(columns_of(program), np.flatnonzero(wanted)), program.dtype)
     count = int(wanted.sum())
-    if len(gradient) * count > 50 * limit:
+    if len(gradient) * count > 50 * MAX_ROWS:
         return None
     seeds = np.full((program.n_leaves, count), NOTHING, np.int64)
     seeds[wanted, np.arange(count)] = UNIT
-    columns, _ = tangent(gradient, seeds, limit)
+    columns, _ = tangent(gradient, seeds, MAX_ROWS)
     if columns is None:
         return None
-    entries = columns.outputs[count:].reshape(count, count)
+    found = columns.outputs[count:].reshape(count, count)
     below = np.tril(np.ones((count, count), np.bool_))
-    return optimised(
-        Columns(columns.rows, columns.constants, np.where(below, entries, entries.T).ravel()), program.n_leaves,
-        program.dtype,
-    )  # fmt: skip
+    columns = Columns(columns.rows, columns.constants, np.where(below, found, found.T).ravel())
+    return optimised(_some(columns, entries), program.n_leaves, program.dtype)
 
 
 def weighted(program):
