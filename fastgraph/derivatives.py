@@ -11,6 +11,7 @@ import numpy as np
 
 from fastgraph import derived
 from fastgraph.arguments import is_sum
+from fastgraph.gauss_newton import GaussNewton
 from fastgraph.graph import Argument, Output
 from fastgraph.kinks import check_kinks
 from fastgraph.layout import scalar
@@ -18,7 +19,7 @@ from fastgraph.progress import reporter
 from fastgraph.sparse import SparseDerivatives
 
 
-class Derivatives(SparseDerivatives):
+class Derivatives(GaussNewton, SparseDerivatives):
     """Base of :class:`Function`, which has the arguments, the outputs and the sweeps."""
 
     # -- products -----------------------------------------------------------------------------------------
@@ -231,13 +232,7 @@ class Derivatives(SparseDerivatives):
         arrays, batch = self.signature.bind(args, named)
         arrays, batch, scalar_function = self._scalar_function(arrays, batch, weights, "hessian")
         table = scalar_function._hessian_table(arrays, batch, positions, threads, summed, progress)
-        batch = () if summed else batch
-        spans = self._spans(positions)
-        rows = []
-        for k in positions:
-            part = table[..., slice(*spans[k]), :]
-            rows.append(self._blocks(part, batch + self.arguments[k].shape, positions, kind))
-        return rows[0] if kind is None else kind._make(rows)
+        return self._square(table, () if summed else batch, positions, kind)
 
     def check_kinks(self, args, tolerance=0.0):
         """Say which choices sit on their switch, or near it: there derivatives are a convention, or meaningless.
@@ -311,17 +306,17 @@ class Derivatives(SparseDerivatives):
         k, m = len(directions), len(self.program.outputs)
         function = self._derived("directional", positions)
         product = np.empty((k, m), self.dtype)
-        moved = [*arrays, *_parts(directions, [self.arguments[p] for p in sorted(positions)])]
-        function._sweep(moved, (k,), _parts(product, self.outputs), None, None, threads, None)
+        moved = [*arrays, *self._parts(directions, [self.arguments[p] for p in sorted(positions)])]
+        function._sweep(moved, (k,), self._parts(product, self.outputs), None, None, threads, None)
         return product
 
     def _compressed_rows(self, arrays, positions, cotangents, threads):
         """``cotangents @ J``, shape (k, n), for cotangents (k, m)."""
         k, chosen = len(cotangents), sorted(positions)
         product = np.empty((k, sum(self.arguments[p].size for p in chosen)), self.dtype)
-        gradients = dict(zip(chosen, _parts(product, [self.arguments[p] for p in chosen]), strict=True))
+        gradients = dict(zip(chosen, self._parts(product, [self.arguments[p] for p in chosen]), strict=True))
         outputs = [np.empty((k, *o.shape), self.dtype) for o in self.outputs]
-        self._sweep(arrays, (k,), outputs, gradients, _parts(cotangents, self.outputs), threads, None)
+        self._sweep(arrays, (k,), outputs, gradients, self._parts(cotangents, self.outputs), threads, None)
         return product
 
     def _compressed_hessian(self, arrays, positions, directions, threads):
@@ -330,10 +325,10 @@ class Derivatives(SparseDerivatives):
         function = self._derived("directional", positions)
         product = np.empty(directions.shape, self.dtype)
         items = [self.arguments[p] for p in chosen]
-        gradients = dict(zip(chosen, _parts(product, items), strict=True))
+        gradients = dict(zip(chosen, self._parts(product, items), strict=True))
         outputs = [np.empty(len(directions), self.dtype)]
         function._sweep(
-            [*arrays, *_parts(directions, items)], (len(directions),), outputs, gradients, None, threads, None
+            [*arrays, *self._parts(directions, items)], (len(directions),), outputs, gradients, None, threads, None
         )
         return product
 
@@ -365,17 +360,20 @@ class Derivatives(SparseDerivatives):
         if program is None:
             return None
         n, m = int(wanted.sum()), len(self.program.outputs)
-        outputs = {
-            "tangents": [*self.outputs, *(Output(f"the tangent of {o.name}", o.shape) for o in self.outputs)],
-            "directional": [Output(f"the tangent of {o.name}", o.shape) for o in self.outputs],
-            "jacobian": [Output("jacobian", (m, n) if entries is None else entries.shape)],
-            "hessian": [Output("hessian", (n, n) if entries is None else entries.shape)],
-            "weighted": [Output("weighted", ())],
+        inputs = [a for a in arguments if a.differentiable]
+        moved = [Argument(f"the tangent of {a.name}", a.shape, False) for a in inputs]
+        tangents = [Output(f"the tangent of {o.name}", o.shape) for o in self.outputs]
+        weights = [Argument(f"the weight of {o.name}", o.shape, False) for o in self.outputs]
+        more, outputs = {
+            "tangents": (moved, [*self.outputs, *tangents]),
+            "directional": (moved, tangents),
+            "jacobian": ([], [Output("jacobian", (m, n) if entries is None else entries.shape)]),
+            "hessian": ([], [Output("hessian", (n, n) if entries is None else entries.shape)]),
+            "gauss_newton_product": (moved, [Output(a.name, a.shape) for a in inputs]),
+            "gauss_newton": ([], [Output("gauss_newton", (n, n))]),
+            "weighted": (weights, [Output("weighted", ())]),
         }[kind]
-        if kind in ("tangents", "directional"):
-            arguments += [Argument(f"the tangent of {a.name}", a.shape, False) for a in arguments if a.differentiable]
-        elif kind == "weighted":
-            arguments = [*self.arguments, *(Argument(f"the weight of {o.name}", o.shape, False) for o in self.outputs)]
+        arguments = [*(self.arguments if kind == "weighted" else arguments), *more]
         return type(self)(program, arguments, outputs, self.name)
 
     def _scalar_function(self, arrays, batch, weights, what):
@@ -409,11 +407,27 @@ class Derivatives(SparseDerivatives):
             start += self.arguments[k].size
         return spans
 
+    def _square(self, table, batch, positions, kind):
+        """A table of shape batch + (n, n) as an array for each two arguments, in form."""
+        spans, rows = self._spans(positions), []
+        for k in positions:
+            rows.append(self._blocks(table[..., slice(*spans[k]), :], batch + self.arguments[k].shape, positions, kind))
+        return rows[0] if kind is None else kind._make(rows)
+
     def _blocks(self, table, shape, positions, kind):
         """Columns of a table as an array for each argument, of shape ``shape + argument.shape``, in form."""
         spans = self._spans(positions)
         blocks = [scalar(table[..., slice(*spans[k])].reshape(shape + self.arguments[k].shape)) for k in positions]
         return blocks[0] if kind is None else kind._make(blocks)
+
+    @staticmethod
+    def _parts(table, items):
+        """Columns of a table (k, n) as views of shape (k, *item.shape), one for each item."""
+        parts, start = [], 0
+        for item in items:
+            parts.append(table[:, start : start + item.size].reshape(len(table), *item.shape))
+            start += item.size
+        return parts
 
 
 _PROGRAMS = {
@@ -421,14 +435,7 @@ _PROGRAMS = {
     "directional": lambda program, wanted, entries: derived.directional(program, wanted),
     "jacobian": derived.jacobian,
     "hessian": derived.hessian,
+    "gauss_newton_product": lambda program, wanted, entries: derived.gauss_newton_product(program, wanted),
+    "gauss_newton": lambda program, wanted, entries: derived.gauss_newton(program, wanted),
     "weighted": lambda program, wanted, entries: derived.weighted(program),
 }
-
-
-def _parts(table, items):
-    """Columns of a table (k, n) as views of shape (k, *item.shape), one for each item."""
-    parts, start = [], 0
-    for item in items:
-        parts.append(table[:, start : start + item.size].reshape(len(table), *item.shape))
-        start += item.size
-    return parts

@@ -133,6 +133,43 @@ def hessian(program, wanted, entries=None):
     return optimised(_some(columns, entries), program.n_leaves, program.dtype)
 
 
+def gauss_newton_product(program, wanted):
+    """JᵀJ v by the ``wanted`` leaves; after the leaves comes v. The tangents of the outputs are their adjoints."""
+    m = len(program.outputs)
+    columns, n_leaves = _along(program, wanted)
+    values = Columns(columns.rows, columns.constants, columns.outputs[:m])
+    rows = values.rows
+    leaves = np.flatnonzero(rows[:, 0] == INPUT)
+    node_of = np.empty(n_leaves, np.int64)
+    node_of[rows[leaves, 1]] = leaves
+    columns = adjoint(values, node_of[np.flatnonzero(wanted)], columns.outputs[m:])
+    return optimised(columns, n_leaves, program.dtype)
+
+
+def gauss_newton(program, wanted):
+    """The entries of JᵀJ, row by row, symmetric; None if that takes too many rows."""
+    count, m = int(wanted.sum()), len(program.outputs)
+    columns = _jacobian_columns(columns_of(program), wanted, MAX_ROWS)
+    if columns is None or 2 * m * count * count > MAX_ROWS:
+        return None
+    entries = columns.outputs.reshape(m, count)
+    is_zero = (columns.rows[:, 0] == CONSTANT) & (columns.constants[columns.rows[:, 1] % len(columns.constants)] == 0.0)
+    add, mul, n = OPS["add"].code, OPS["mul"].code, len(columns)
+    rows, products = [(CONSTANT, len(columns.constants), 0, 0)], np.full((count, count), n)
+    for a in range(count):
+        for b in range(a + 1):
+            total = None
+            for i in np.flatnonzero(~(is_zero[entries[:, a]] | is_zero[entries[:, b]])):
+                rows.append((mul, entries[i, a], entries[i, b], 0))
+                if total is not None:
+                    rows.append((add, total, n + len(rows) - 1, 0))
+                total = n + len(rows) - 1
+            products[a, b] = products[b, a] = n if total is None else total
+    rows = np.concatenate([columns.rows, np.array(rows, np.uint32)])
+    columns = Columns(rows, np.append(columns.constants, 0.0), products.ravel())
+    return optimised(columns, program.n_leaves, program.dtype)
+
+
 def weighted(program):
     """The sum of the outputs, each times a new leaf: the weights come after the leaves."""
     columns, m = columns_of(program), len(program.outputs)

@@ -143,6 +143,70 @@ class FlatDerivatives:
         call, function = self._scalar_call(x, axis, parameters, weights, "hessian")
         return self._general("hessian", function, call, options)
 
+    def sparse_jacobian_values(
+        self, x, /, *, axis=-1, out=None, threads=None, reduce=None, progress=None, **parameters
+    ):  # fmt: skip
+        """Evaluate the entries of the Jacobian by all inputs that are in its pattern, ``f.jacobian_sparsity()``.
+
+        Parameters
+        ----------
+        x, axis, threads, reduce, progress, **parameters
+            As for :meth:`value_and_grad`.
+        out : ndarray, optional
+            To write to.
+
+        Returns
+        -------
+        ndarray, shape (…, nnz), or (nnz, …) with ``axis=0``
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call of the function.
+        """
+        self._need_inputs()
+        options = {"axis": axis, "out": out, "threads": threads, "reduce": reduce, "progress": progress}
+        return self._entries("jacobian", self.function, x, options, parameters)
+
+    def sparse_hessian_values(
+        self, x, /, *, axis=-1, weights=None, out=None, threads=None, reduce=None, progress=None, **parameters
+    ):  # fmt: skip
+        """Evaluate the entries of the Hessian by all inputs that are in its pattern, ``f.hessian_sparsity()``.
+
+        Parameters
+        ----------
+        x, axis, weights, threads, reduce, progress, **parameters
+            As for :meth:`hessian`.
+        out : ndarray, optional
+            To write to.
+
+        Returns
+        -------
+        ndarray, shape (…, nnz), or (nnz, …) with ``axis=0``
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call of the function; also if there are several outputs and no ``weights``.
+        """
+        self._need_inputs()
+        options = {"axis": axis, "out": out, "threads": threads, "reduce": reduce, "progress": progress}
+        if weights is None:
+            self.function.signature.need_scalar_output("sparse_hessian_values", "or weigh them: weights=")
+            return self._entries("hessian", self.function, x, options, parameters)
+        call, function = self._scalar_call(x, axis, parameters, weights, "sparse_hessian_values")
+        return self._general_entries("hessian", function, call, options)
+
+    def sparse_jacobian(self, x, /, *, threads=None, **parameters):
+        """The Jacobian of one input set as a ``scipy.sparse.csr_array``; see :meth:`Function.sparse_jacobian`."""
+        values = self.sparse_jacobian_values(x, threads=threads, **parameters)
+        return self.function._csr(values, self.function.jacobian_sparsity(), "sparse_jacobian")
+
+    def sparse_hessian(self, x, /, *, weights=None, threads=None, **parameters):
+        """The Hessian of one input set as a ``scipy.sparse.csr_array``; see :meth:`Function.sparse_hessian`."""
+        values = self.sparse_hessian_values(x, weights=weights, threads=threads, **parameters)
+        return self.function._csr(values, self.function.hessian_sparsity(), "sparse_hessian")
+
     # -- sweeps of derived functions ------------------------------------------------------------------------
     @property
     def _positions(self):
@@ -170,6 +234,23 @@ class FlatDerivatives:
             if options["axis"] == 0
             else entries.reshape(*entries.shape[:-1], *shape)
         )
+
+    def _entries(self, kind, function, x, options, parameters):
+        """The values of a pattern: the outputs of a derived function, or else set by set."""
+        derived = function._derived(f"sparse {kind}", self._positions)
+        if derived is not None:
+            return derived.flat(x, **options, **parameters)
+        return self._general_entries(kind, function, self._call(x, options["axis"], parameters), options)
+
+    def _general_entries(self, kind, function, call, options):
+        out, first = options["out"], options["axis"] == 0
+        summed = is_sum(options["reduce"], out, self.function.label)
+        place = np.moveaxis(out, 0, -1) if first and isinstance(out, np.ndarray) and out.ndim else out
+        values = function._sparse_values(
+            kind, call.arguments_of(function), call.batch, self._positions, place, options["threads"], summed,
+            options["progress"],
+        )  # fmt: skip
+        return out if out is not None else np.moveaxis(values, -1, 0) if first else values
 
     def _general(self, kind, function, call, options):
         """A table of each set, variables first if the call says so."""
