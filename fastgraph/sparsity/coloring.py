@@ -14,6 +14,8 @@ from fastgraph.jit import adaptive, helper
 
 # Rows with more entries are treated in time linear in them, which may take a few more colours than so many.
 LONG = 1024
+# A second order of columns, which may take fewer colours, is tried where rows have about so many entries or fewer.
+SHORT = 128
 
 
 def fewest_colors(pattern):
@@ -67,7 +69,8 @@ def distance2_coloring(pattern):
     columns = pattern.transposed()
     arrays = pattern.indices, pattern.indptr, columns.indices, columns.indptr
     colors = _distance2(*arrays, np.arange(pattern.shape[1]), LONG)
-    if n_colors(colors) == fewest_colors(pattern)[0]:
+    lengths = np.diff(pattern.indptr)
+    if n_colors(colors) == lengths.max(initial=0) or (lengths**2).sum() > SHORT * pattern.nnz:
         return colors
     other = _distance2(*arrays, _smallest_last_by_rows(*arrays, LONG), LONG)
     return other if n_colors(other) < n_colors(colors) else colors
@@ -247,8 +250,8 @@ def _star(indices, indptr, mirrors, order, long):
     """Greedy: the smallest colour that leaves no path of two colours over four vertices.
 
     The edges between two colours then form stars, which are kept: per edge (at both its entries) the star's number, and
-    per star its hub, or -1 while it has one edge. A vertex with many neighbours gets a colour that no other has: no path
-    through it has two colours only, and the rest is coloured without it.
+    per star its hub, or -1 while it has one edge. A vertex with many neighbours gets a colour that no other has: no
+    path through it has two colours only, and the rest is coloured without it.
     """
     n = len(order)
     colors = np.full(n, -1, np.int64)

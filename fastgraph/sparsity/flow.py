@@ -13,6 +13,7 @@ from fastgraph.errors import ArgumentError
 from fastgraph.jit import adaptive_by_operands, helper
 from fastgraph.ops.arrays import ARITY
 from fastgraph.ops.row import MASKED
+from fastgraph.sparsity.pattern import grown
 
 WORD = 64  # leaves or outputs in one sweep: bits of the word that each slot has
 
@@ -25,7 +26,7 @@ class Flow:
     ----------
     operands : uint32
     runs : tuple of int64 arrays, and int
-        Per run: flags, number of operations, columns of operands (masks included); then the slot of the first operation.
+        Per run: flags, number of operations, columns of operands (masks included). Then the first operation's slot.
     codes : int64
         Opcode of each run.
     outputs : int64
@@ -56,6 +57,10 @@ class Flow:
         _spread_truth(operands, varies, *runs)
         leaves = np.flatnonzero(varies[: program.n_leaves])
         return cls(operands, runs, codes, program.outputs.astype(np.int64), leaves, varies)
+
+    def edges(self):
+        """Where each slot's edges begin, and the operands that vary to which they lead."""
+        return _edges(self.operands, self.varies, *self.runs)
 
     @property
     def n_slots(self):
@@ -100,3 +105,67 @@ def mark(words, leaves, block):
     words[:] = 0
     for bit in range(min(WORD, len(leaves) - WORD * block)):
         words[leaves[WORD * block + bit]] = np.uint64(1) << np.uint64(bit)
+
+
+@adaptive_by_operands
+def _edges(operands, varies, flags, counts, columns, first):
+    begin = np.zeros(len(varies) + 1, np.int64)
+    place = begin
+    sources = np.empty(0, np.uint32)
+    for fill in (False, True):
+        if fill:
+            for slot in range(len(varies)):
+                begin[slot + 1] += begin[slot]
+            sources = np.empty(begin[len(varies)], np.uint32)
+            place = begin.copy()
+        slot, at = first, 0
+        for r in range(len(counts)):
+            for k in range(columns[r]):
+                if flags[r] & (1 << k):
+                    for i in range(counts[r]):
+                        if varies[operands[at + i]]:
+                            if fill:
+                                sources[place[slot + i]] = operands[at + i]
+                                place[slot + i] += 1
+                            else:
+                                begin[slot + i + 1] += 1
+                at += counts[r]
+            slot += counts[r]
+    return begin, sources
+
+
+@helper
+def visit(root, begin, targets, seen, cursor, stack, order, n_order):
+    """Depth first: append to ``order`` what can be reached from ``root`` and was not seen, targets before it."""
+    if seen[root]:
+        return n_order
+    seen[root] = True
+    stack[0], cursor[root] = root, begin[root]
+    top = 0
+    while top >= 0:
+        slot = stack[top]
+        edge = cursor[slot]
+        if edge == begin[slot + 1]:
+            order[n_order] = slot
+            n_order += 1
+            top -= 1
+            continue
+        cursor[slot] = edge + 1
+        target = np.int64(targets[edge])
+        if not seen[target]:
+            seen[target] = True
+            top += 1
+            stack[top], cursor[target] = target, begin[target]
+    return n_order
+
+
+@helper
+def note(word, row, leaves, base, rows, columns, n):
+    """Append an entry for each bit of a word: its row, and of ``leaves`` the one that the bit stands for."""
+    for bit in range(WORD):
+        if word >> np.uint64(bit) & np.uint64(1):
+            if n == len(rows):
+                rows, columns = grown(rows), grown(columns)
+            rows[n], columns[n] = row, leaves[base + bit]
+            n += 1
+    return rows, columns, n

@@ -1,27 +1,28 @@
 """The pattern of a Hessian: which leaves interact nonlinearly. In: a ``Program``. Out: a symmetric ``Pattern``.
 
-Which second partials of an op can be anything but 0 is read off its row (``SECOND``). Two ways lead from there:
+Which second partials of an op can be anything but 0 is read off its row (``SECOND``). Three ways lead on:
 
-- Pairs of slots, pushed backwards: an operation replaces itself by its operands in the pairs it belongs to, and adds the
-  pairs it is nonlinear in (the nonlinear edges of Gower and Mello, "A new framework for the computation of Hessians",
-  Optimization Methods and Software 27, 2012). No set of leaves is ever formed, so that a sum of 10**5 terms costs no
-  more than its terms.
-- Words of 64 leaves, one for the tangent of each slot and one for the tangent of its adjoint: one sweep forward and one
-  backwards, as in a product of the Hessian with a vector. Its time does not depend on how dense the pattern is.
+- Pairs of slots, pushed backwards: an operation replaces itself by its operands in the pairs it belongs to, and adds
+  the pairs it is nonlinear in (the nonlinear edges of Gower and Mello, "A new framework for the computation of
+  Hessians", Optimization Methods and Software 27, 2012). No set of leaves is ever formed, so that a sum of 10**5 terms
+  costs no more than its terms.
+- Cones, 64 leaves at a time: what they reach, up to the last nonlinear operation, then what its operands interact with
+  is followed back to leaves, as in a product of the Hessian with a vector. Dense blocks cost no more than sparse ones.
+- The same in sweeps through the whole program, which cost least where cones are nearly all of it.
 
-The first way is tried, unless the leaves fill few words, and given up when it has taken as long as the second would.
+Few leaves are swept. Else each way is tried and given up when pairs become many, or cones take as long as sweeps.
 """
 
 import numpy as np
 
-from fastgraph.jit import adaptive_by_operands, helper
+from fastgraph.jit import adaptive, adaptive_by_operands, helper
 from fastgraph.ops.arrays import SECOND
-from fastgraph.sparsity.flow import WORD, Flow, mark, spread
-from fastgraph.sparsity.pattern import Pattern, grown
+from fastgraph.sparsity.flow import WORD, Flow, mark, note, spread, visit
+from fastgraph.sparsity.pattern import Pattern, buckets, grown
 
-FEW = 4  # words of leaves that are swept at once
-PUSH = 4  # a pushed pair takes as long as so many operations of a sweep
-ROOM = 16  # pairs kept at a time, per slot
+FEW = 4  # words of leaves up to which there is nothing to gain by choosing
+PUSHES = 8  # of pairs, per slot
+VISIT = 6  # a visit takes as long as that many operations of a sweep, which reads its operands in order
 
 
 def hessian_pattern(program, wanted=None):
@@ -55,19 +56,19 @@ def hessian_pattern(program, wanted=None):
     n_leaves = program.n_leaves
     done = False
     if flow.n_words > FEW:
-        pushes = 2 * flow.n_words * flow.n_slots // PUSH
         done, rows, columns = _by_pairs(
-            flow.operands, flow.varies, n_leaves, flow.codes, SECOND, pushes, ROOM * flow.n_slots, *flow.runs
+            flow.operands, flow.varies, n_leaves, flow.codes, SECOND, int(PUSHES * flow.n_slots), *flow.runs
         )
+        if not done:
+            visits = int(2 * flow.n_words * flow.n_slots / VISIT)
+            done, rows, columns = _by_cones(*_nonlinear(flow), flow.wanted, n_leaves, visits)
     if not done:
-        rows, columns = _by_words(
-            flow.operands, flow.n_slots, n_leaves, flow.wanted, flow.varies, flow.codes, SECOND, *flow.runs
-        )
+        rows, columns = _by_words(flow.operands, flow.n_slots, flow.wanted, flow.codes, SECOND, *flow.runs)
     return Pattern.of_pairs(rows, columns, (n_leaves, n_leaves))
 
 
 @adaptive_by_operands
-def _by_words(operands, n_slots, n_leaves, wanted, varies, codes, second, flags, counts, columns, first):
+def _by_words(operands, n_slots, wanted, codes, second, flags, counts, columns, first):
     """Rows and columns, by tangents of adjoints."""
     tangents, adjoints = np.empty(n_slots, np.uint64), np.empty(n_slots, np.uint64)
     rows, found = np.empty(1024, np.int64), np.empty(1024, np.int64)
@@ -91,28 +92,107 @@ def _by_words(operands, n_slots, n_leaves, wanted, varies, codes, second, flags,
                                 adjoints[operands[at + k * count + i]] |= tangents[operands[at + j * count + i]]
         for row in wanted:
             word = adjoints[row]
-            if word == 0:
-                continue
-            for bit in range(WORD):
-                if word >> np.uint64(bit) & np.uint64(1):
-                    if n == len(rows):
-                        rows, found = grown(rows), grown(found)
-                    rows[n], found[n] = row, wanted[WORD * block + bit]
-                    n += 1
+            if word != 0:
+                rows, found, n = note(word, row, wanted, WORD * block, rows, found, n)
     return rows[:n], found[:n]
 
 
+def _nonlinear(flow):
+    """Edges to operands; edges to users that lead to a nonlinear operation; and edges between what interacts there."""
+    first, sources = flow.edges()
+    here, there = _mates(flow.operands, flow.varies, flow.codes, SECOND, *flow.runs)
+    first_mate, order = buckets(here, flow.n_slots)
+    useful = _leads_to(first_mate, first, sources)
+    targets = np.repeat(np.arange(flow.n_slots), np.diff(first))
+    kept = useful[targets]
+    first_user, by_source = buckets(sources[kept].astype(np.int64), flow.n_slots)
+    return first, sources, first_user, targets[kept][by_source], first_mate, there[order]
+
+
 @adaptive_by_operands
-def _by_pairs(operands, varies, n_leaves, codes, second, pushes, room, flags, counts, columns, first):
-    """(whether it took no more than so many pushes and so much room, rows, columns), by pairs of slots.
+def _mates(operands, varies, codes, second, flags, counts, columns, first):
+    """Operands j and k of the operations whose partial k has a derivative by operand j."""
+    here, there = np.empty(1024, np.int64), np.empty(1024, np.int64)
+    n = at = 0
+    for r in range(len(counts)):
+        count = counts[r]
+        for j in range(columns[r]):
+            for k in range(columns[r]):
+                if not flags[r] & (1 << j) or not flags[r] & (1 << k) or not second[codes[r], j, k]:
+                    continue
+                for i in range(count):
+                    u, v = operands[at + j * count + i], operands[at + k * count + i]
+                    if varies[u] and varies[v]:
+                        if n == len(here):
+                            here, there = grown(here), grown(there)
+                        here[n], there[n] = u, v
+                        n += 1
+        at += count * columns[r]
+    return here[:n], there[:n]
+
+
+@adaptive
+def _leads_to(first_mate, first, sources):
+    """Whether a slot has mates, or one of its users, or of theirs, has."""
+    n_slots = len(first) - 1
+    useful = np.zeros(n_slots, np.bool_)
+    for slot in range(n_slots - 1, -1, -1):
+        useful[slot] |= first_mate[slot] < first_mate[slot + 1]
+        if useful[slot]:
+            for edge in range(first[slot], first[slot + 1]):
+                useful[sources[edge]] = True
+    return useful
+
+
+@adaptive
+def _by_cones(first, sources, first_user, users, first_mate, mates, wanted, n_leaves, visits):
+    """(whether it took no more than so many visits, rows, columns), by tangents of adjoints where there are any."""
+    n_slots = len(first) - 1
+    tangents, adjoints = np.zeros(n_slots, np.uint64), np.zeros(n_slots, np.uint64)
+    reached, touched = np.zeros(n_slots, np.bool_), np.zeros(n_slots, np.bool_)
+    cursor, stack = np.empty(n_slots, np.int64), np.empty(n_slots, np.int64)
+    above, below = np.empty(n_slots, np.int64), np.empty(n_slots, np.int64)
+    rows, columns = np.empty(1024, np.int64), np.empty(1024, np.int64)
+    n = 0
+    for base in range(0, len(wanted), WORD):
+        n_above = n_below = 0
+        for bit in range(min(WORD, len(wanted) - base)):
+            tangents[wanted[base + bit]] = np.uint64(1) << np.uint64(bit)
+            n_above = visit(wanted[base + bit], first_user, users, reached, cursor, stack, above, n_above)
+        for j in range(n_above - 1, -1, -1):
+            slot = above[j]
+            word = tangents[slot]
+            tangents[slot], reached[slot] = 0, False
+            for edge in range(first_user[slot], first_user[slot + 1]):
+                tangents[users[edge]] |= word
+            for edge in range(first_mate[slot], first_mate[slot + 1]):
+                adjoints[mates[edge]] |= word
+                n_below = visit(mates[edge], first, sources, touched, cursor, stack, below, n_below)
+        visits -= n_above + n_below
+        if visits < 0:
+            return False, rows[:0], columns[:0]
+        for j in range(n_below - 1, -1, -1):
+            slot = below[j]
+            word = adjoints[slot]
+            adjoints[slot], touched[slot] = 0, False
+            for edge in range(first[slot], first[slot + 1]):
+                adjoints[sources[edge]] |= word
+            if slot < n_leaves:
+                rows, columns, n = note(word, slot, wanted, base, rows, columns, n)
+    return True, rows[:n], columns[:n]
+
+
+@adaptive_by_operands
+def _by_pairs(operands, varies, n_leaves, codes, second, pushes, flags, counts, columns, first):
+    """(whether it took no more than so many pushes, rows, columns), by pairs of slots.
 
     A pair waits in the list of its higher slot until that slot is reached: all its users are done by then, and the
-    list is complete. A list may hold a pair twice; it is looked at once.
+    list is complete. A list may hold a pair several times; it is looked at once.
     """
     n_slots = len(varies)
     head = np.full(n_slots, -1, np.int64)
     partner, follow = np.empty(1024, np.uint32), np.empty(1024, np.int64)
-    state = np.array([-1, 0, pushes, room])  # a list of free places, places ever used, and what is left of the limits
+    state = np.array([-1, 0, pushes])  # a list of free places, the number of places ever used, pushes left
     met = np.full(n_slots, -1, np.int64)
     near = np.empty(n_slots, np.int64)
     slot, at = n_slots, len(operands)
@@ -134,7 +214,7 @@ def _by_pairs(operands, varies, n_leaves, codes, second, pushes, room, flags, co
                     v = np.int64(operands[at + j * count + i])
                     if flags[r] & (1 << j) and varies[v] and (curved or second[code, j, k]):
                         partner, follow = _add(u, v, head, partner, follow, state)
-            if state[2] < 0 or state[3] < 0:
+            if state[2] < 0:
                 return False, near[:0], near[:0]
     return _leaf_pairs(n_leaves, head, partner, follow, state, met, near)
 
@@ -174,7 +254,6 @@ def _take(slot, head, partner, follow, state, met, near):
         after = follow[place]
         follow[place] = state[0]
         state[0] = place
-        state[3] += 1
         place = after
     head[slot] = -1
     return n_near, curved
@@ -184,7 +263,6 @@ def _take(slot, head, partner, follow, state, met, near):
 def _add(u, v, head, partner, follow, state):
     """Put a pair in the list of its higher slot."""
     state[2] -= 1
-    state[3] -= 1
     place = state[0]
     if place >= 0:
         state[0] = follow[place]

@@ -9,8 +9,8 @@ up when it has taken as long as the second would.
 import numpy as np
 
 from fastgraph.jit import adaptive, adaptive_by_operands
-from fastgraph.sparsity.flow import WORD, Flow, mark, spread
-from fastgraph.sparsity.pattern import Pattern, grown
+from fastgraph.sparsity.flow import WORD, Flow, mark, note, spread, visit
+from fastgraph.sparsity.pattern import Pattern
 
 # A visit takes as long as that many operations of a sweep, which reads its operands in order.
 VISIT = 6
@@ -44,44 +44,19 @@ def jacobian_pattern(program, wanted=None):
     """
     flow = Flow.of(program, wanted)
     n_leaves, n_outputs = program.n_leaves, len(flow.outputs)
-    visits = flow.n_words * (flow.n_slots // VISIT + 1)
-    first, sources = _edges(flow.operands, flow.varies, *flow.runs)
+    visits = flow.n_words * flow.n_slots // VISIT
+    first, sources = flow.edges()
     done, rows, columns = _by_outputs(first, sources, flow.outputs, flow.varies, n_leaves, visits)
     if not done:
         rows, columns = _by_leaves(flow.operands, flow.n_slots, flow.outputs, flow.wanted, *flow.runs)
     return Pattern.of_pairs(rows, columns, (n_outputs, n_leaves))
 
 
-@adaptive_by_operands
-def _edges(operands, varies, flags, counts, columns, first):
-    """Where each slot's edges begin, and the operands they lead to."""
-    begin = np.zeros(len(varies) + 1, np.int64)
-    for fill in (False, True):
-        if fill:
-            for slot in range(len(varies)):
-                begin[slot + 1] += begin[slot]
-            sources = np.empty(begin[len(varies)], np.uint32)
-            place = begin.copy()
-        slot, at = first, 0
-        for r in range(len(counts)):
-            for k in range(columns[r]):
-                if flags[r] & (1 << k):
-                    for i in range(counts[r]):
-                        if varies[operands[at + i]]:
-                            if fill:
-                                sources[place[slot + i]] = operands[at + i]
-                                place[slot + i] += 1
-                            else:
-                                begin[slot + i + 1] += 1
-                at += counts[r]
-            slot += counts[r]
-    return begin, sources
-
-
 @adaptive
 def _by_outputs(first, sources, outputs, varies, n_leaves, visits):
     """(whether it took no more than so many visits, rows, columns)."""
     n_slots = len(varies)
+    numbers = np.arange(len(outputs))
     words = np.zeros(n_slots, np.uint64)
     seen = np.zeros(n_slots, np.bool_)
     cursor = np.empty(n_slots, np.int64)  # the next edge of a slot that is on the stack
@@ -96,25 +71,7 @@ def _by_outputs(first, sources, outputs, varies, n_leaves, visits):
             if not varies[output]:
                 continue
             words[output] |= np.uint64(1) << np.uint64(bit)
-            if seen[output]:
-                continue
-            seen[output] = True
-            stack[0], cursor[output] = output, first[output]
-            top = 0
-            while top >= 0:
-                slot = stack[top]
-                edge = cursor[slot]
-                if edge == first[slot + 1]:
-                    order[n_order] = slot
-                    n_order += 1
-                    top -= 1
-                    continue
-                cursor[slot] = edge + 1
-                source = np.int64(sources[edge])
-                if not seen[source]:
-                    seen[source] = True
-                    top += 1
-                    stack[top], cursor[source] = source, first[source]
+            n_order = visit(output, first, sources, seen, cursor, stack, order, n_order)
         visits -= n_order
         if visits < 0:
             return False, rows[:0], columns[:0]
@@ -125,14 +82,8 @@ def _by_outputs(first, sources, outputs, varies, n_leaves, visits):
             seen[slot] = False
             for edge in range(first[slot], first[slot + 1]):
                 words[sources[edge]] |= word
-            if slot >= n_leaves:
-                continue
-            for bit in range(WORD):
-                if word >> np.uint64(bit) & np.uint64(1):
-                    if n == len(rows):
-                        rows, columns = grown(rows), grown(columns)
-                    rows[n], columns[n] = low + bit, slot
-                    n += 1
+            if slot < n_leaves:
+                columns, rows, n = note(word, slot, numbers, low, columns, rows, n)
     return True, rows[:n], columns[:n]
 
 
@@ -147,12 +98,6 @@ def _by_leaves(operands, n_slots, outputs, wanted, flags, counts, columns, first
         spread(operands, words, flags, counts, columns, first)
         for row in range(len(outputs)):
             word = words[outputs[row]]
-            if word == 0:
-                continue
-            for bit in range(WORD):
-                if word >> np.uint64(bit) & np.uint64(1):
-                    if n == len(rows):
-                        rows, found = grown(rows), grown(found)
-                    rows[n], found[n] = row, wanted[WORD * block + bit]
-                    n += 1
+            if word != 0:
+                rows, found, n = note(word, row, wanted, WORD * block, rows, found, n)
     return rows[:n], found[:n]
