@@ -17,9 +17,10 @@ from fastgraph.kinks import check_kinks
 from fastgraph.layout import scalar
 from fastgraph.progress import reporter
 from fastgraph.sparse import SparseDerivatives
+from fastgraph.taylor import Taylor
 
 
-class Derivatives(GaussNewton, SparseDerivatives):
+class Derivatives(GaussNewton, SparseDerivatives, Taylor):
     """Base of :class:`Function`, which has the arguments, the outputs and the sweeps."""
 
     # -- products -----------------------------------------------------------------------------------------
