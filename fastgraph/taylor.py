@@ -73,10 +73,10 @@ class Taylor:
         positions, kind = self.signature.wrt(wrt)
         arrays, batch = self.signature.bind_packed(args)
         if not isinstance(directions, tuple | list) or not 1 <= len(directions) <= order:
-            what = f"{len(directions)} of them" if isinstance(directions, tuple | list) else type(directions).__name__
+            found = len(directions) if isinstance(directions, tuple | list) else type(directions).__name__
             raise ArgumentError(
                 f"{self.label}: directions must be a list of 1 to {order} directions, the coefficients of t, t², …, not "
-                f"{what}; for a straight line write [direction]"
+                f"{found}; for a straight line write [direction]"
             )
         moved = []
         for direction in directions:
