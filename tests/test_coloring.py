@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastgraph.errors import ArgumentError
 from fastgraph.jit import adaptive
 from fastgraph.sparsity import (
     Pattern,
@@ -250,6 +251,23 @@ def test_no_columns_at_all():
     assert star_coloring(Pattern.of_dense(np.zeros((0, 0)))).tolist() == []
 
 
+@pytest.mark.parametrize(
+    "matrix", [[[0, 1], [0, 0]], [[1, 1], [0, 1]], [[0, 0], [1, 0]], [[1, 0, 1], [0, 1, 0]], [[1], [1]]]
+)
+def test_stars_are_refused_where_a_mirror_is_missing(matrix):
+    pattern = Pattern.of_dense(matrix)
+    with pytest.raises(ArgumentError, match="for symmetric patterns"):
+        star_coloring(pattern)
+    with pytest.raises(ArgumentError, match="for symmetric patterns"):
+        recover_star(pattern, [0] * pattern.shape[1])
+
+
+@pytest.mark.parametrize("colors", [[0, 1], [0, 1, 3], [0, 1, -2], [[0, 1, 2]]])
+def test_colors_are_checked(colors):
+    with pytest.raises(ArgumentError, match="3 integers from -1 to 2"):
+        recover_star(Pattern.of_dense(np.eye(3)), colors)
+
+
 # -- patterns as arrays -----------------------------------------------------------------------------------------
 
 
@@ -264,3 +282,38 @@ def test_patterns_hold_what_they_were_made_of(matrix, random):
     again = Pattern.of_pairs([i for i, _ in pairs], [j for _, j in pairs], matrix.shape)
     assert np.array_equal(again.indptr, pattern.indptr) and np.array_equal(again.indices, pattern.indices)
     assert again.nnz == matrix.sum()
+
+
+@pytest.mark.parametrize(
+    ("indptr", "indices", "what"),
+    [
+        ([0, 1], [0], "indptr .* in 3 steps"),
+        ([1, 1, 1], [0], "indptr"),
+        ([0, 2, 1], [0], "indptr"),
+        ([0, 1, 1], [0, 1], "indptr"),
+        ([0, 1, 1], [3], "from 0 to 2"),
+        ([0, 1, 1], [-1], "from 0 to 2"),
+        ([0, 2, 2], [1, 1], "ascend"),
+        ([0, 2, 3], [2, 1, 0], "ascend"),
+        ([0, 0, 2], [1, 0], "ascend"),
+        ([0, 1.0, 1], [1], "int64"),
+        ([0, 1, 1], [[1]], "int64"),
+    ],
+)
+def test_arrays_that_are_no_pattern_are_refused(indptr, indices, what):
+    with pytest.raises(ArgumentError, match=what):
+        Pattern((2, 3), np.array(indptr), np.array(indices))
+
+
+def test_arrays_that_are_a_pattern_are_kept_read_only():
+    pattern = Pattern((3, 3), np.array([0, 2, 2, 3]), np.array([0, 2, 1]))
+    assert pattern.to_dense().astype(int).tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+    for array in (pattern.indptr, pattern.indices):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+
+
+@pytest.mark.parametrize(("rows", "columns"), [([2], [0]), ([-1], [0]), ([0], [3]), ([0], [-1]), ([0], [0, 1])])
+def test_pairs_outside_the_shape_are_refused(rows, columns):
+    with pytest.raises(ArgumentError, match="within its shape"):
+        Pattern.of_pairs(rows, columns, (2, 3))

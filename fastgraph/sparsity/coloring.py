@@ -10,6 +10,7 @@ and star coloring algorithms with application to computing Hessians", SIAM J. Sc
 
 import numpy as np
 
+from fastgraph.errors import ArgumentError
 from fastgraph.jit import adaptive, helper
 
 # Rows with more entries are treated in time linear in them, which may take a few more colours than so many.
@@ -92,6 +93,11 @@ def star_coloring(pattern):
     ndarray of int64 (n,)
         The smallest colours are 0, 1, 2…; -1 where a row is empty.
 
+    Raises
+    ------
+    ArgumentError
+        If the pattern is not symmetric.
+
     Examples
     --------
     An arrow: however large, two colours.
@@ -101,7 +107,7 @@ def star_coloring(pattern):
     array([0, 1, 1, 1])
     """
     indices, indptr = pattern.indices, pattern.indptr
-    return _star(indices, indptr, _mirrors(indices, indptr), _smallest_last(indices, indptr), LONG)
+    return _star(indices, indptr, _mirrors_of(pattern), _smallest_last(indices, indptr), LONG)
 
 
 def recover_columns(pattern, colors):
@@ -145,7 +151,22 @@ def recover_star(pattern, colors):
     As :func:`recover_columns`; an entry and its mirror are read from the same place, so that the result is symmetric to
     the last bit.
     """
-    return _recover_star(pattern.indices, pattern.indptr, _mirrors(pattern.indices, pattern.indptr), colors)
+    colors = _checked(colors, pattern.shape[1])
+    return _recover_star(pattern.indices, pattern.indptr, _mirrors_of(pattern), colors)
+
+
+def _checked(colors, n):
+    colors = np.asarray(colors, np.int64)
+    if colors.shape != (n,) or (n and not -1 <= colors.min() <= colors.max() < n):
+        raise ArgumentError(f"colors must be {n} integers from -1 to {n - 1}")
+    return colors
+
+
+def _mirrors_of(pattern):
+    mirrors, is_symmetric = _mirrors(pattern.indices, pattern.indptr)
+    if pattern.shape[0] != pattern.shape[1] or not is_symmetric:
+        raise ArgumentError(f"a star colouring is for symmetric patterns, and {pattern!r} is not")
+    return mirrors
 
 
 @adaptive
@@ -333,14 +354,17 @@ def _join_stars(v, indices, indptr, mirrors, colors, first, entry, star, hub, n_
 
 @adaptive
 def _mirrors(indices, indptr):
-    """For each entry (i, j) of a symmetric pattern, the place of (j, i)."""
+    """For each entry (i, j), the place of (j, i); and whether there always is one."""
     mirrors = np.empty(len(indices), np.int64)
     place = indptr.copy()
     for row in range(len(indptr) - 1):
         for e in range(indptr[row], indptr[row + 1]):
-            mirrors[e] = place[indices[e]]
-            place[indices[e]] += 1
-    return mirrors
+            column = indices[e]
+            if column >= len(indptr) - 1 or place[column] == indptr[column + 1] or indices[place[column]] != row:
+                return mirrors, False
+            mirrors[e] = place[column]
+            place[column] += 1
+    return mirrors, True
 
 
 @adaptive

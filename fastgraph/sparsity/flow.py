@@ -135,11 +135,13 @@ def _edges(operands, varies, flags, counts, columns, first):
 
 
 @helper
-def visit(root, begin, targets, seen, cursor, stack, order, n_order):
-    """Depth first: append to ``order`` what can be reached from ``root`` and was not seen, targets before it."""
-    if seen[root]:
+def visit(root, begin, targets, cursor, stack, order, n_order):
+    """Depth first: append to ``order`` what can be reached from ``root`` and was not seen, targets before it.
+
+    The cursor of a slot is its next edge, or -1 as long as the slot was not seen.
+    """
+    if cursor[root] >= 0:
         return n_order
-    seen[root] = True
     stack[0], cursor[root] = root, begin[root]
     top = 0
     while top >= 0:
@@ -152,8 +154,7 @@ def visit(root, begin, targets, seen, cursor, stack, order, n_order):
             continue
         cursor[slot] = edge + 1
         target = np.int64(targets[edge])
-        if not seen[target]:
-            seen[target] = True
+        if cursor[target] < 0:
             top += 1
             stack[top], cursor[target] = target, begin[target]
     return n_order

@@ -21,7 +21,7 @@ from fastgraph.sparsity.flow import WORD, Flow, mark, note, spread, visit
 from fastgraph.sparsity.pattern import Pattern, buckets, grown
 
 FEW = 4  # words of leaves up to which there is nothing to gain by choosing
-PUSHES = 8  # of pairs, per slot
+PUSHES = 4  # of pairs, per slot: bands take 1 to 2, dense blocks 30
 VISIT = 6  # a visit takes as long as that many operations of a sweep, which reads its operands in order
 
 
@@ -149,32 +149,31 @@ def _by_cones(first, sources, first_user, users, first_mate, mates, wanted, n_le
     """(whether it took no more than so many visits, rows, columns), by tangents of adjoints where there are any."""
     n_slots = len(first) - 1
     tangents, adjoints = np.zeros(n_slots, np.uint64), np.zeros(n_slots, np.uint64)
-    reached, touched = np.zeros(n_slots, np.bool_), np.zeros(n_slots, np.bool_)
-    cursor, stack = np.empty(n_slots, np.int64), np.empty(n_slots, np.int64)
-    above, below = np.empty(n_slots, np.int64), np.empty(n_slots, np.int64)
+    rising, falling = np.full(n_slots, -1, np.int64), np.full(n_slots, -1, np.int64)
+    above, below, stack = np.empty(n_slots, np.int64), np.empty(n_slots, np.int64), np.empty(n_slots, np.int64)
     rows, columns = np.empty(1024, np.int64), np.empty(1024, np.int64)
     n = 0
     for base in range(0, len(wanted), WORD):
         n_above = n_below = 0
         for bit in range(min(WORD, len(wanted) - base)):
             tangents[wanted[base + bit]] = np.uint64(1) << np.uint64(bit)
-            n_above = visit(wanted[base + bit], first_user, users, reached, cursor, stack, above, n_above)
+            n_above = visit(wanted[base + bit], first_user, users, rising, stack, above, n_above)
         for j in range(n_above - 1, -1, -1):
             slot = above[j]
             word = tangents[slot]
-            tangents[slot], reached[slot] = 0, False
+            tangents[slot], rising[slot] = 0, -1
             for edge in range(first_user[slot], first_user[slot + 1]):
                 tangents[users[edge]] |= word
             for edge in range(first_mate[slot], first_mate[slot + 1]):
                 adjoints[mates[edge]] |= word
-                n_below = visit(mates[edge], first, sources, touched, cursor, stack, below, n_below)
+                n_below = visit(mates[edge], first, sources, falling, stack, below, n_below)
         visits -= n_above + n_below
         if visits < 0:
             return False, rows[:0], columns[:0]
         for j in range(n_below - 1, -1, -1):
             slot = below[j]
             word = adjoints[slot]
-            adjoints[slot], touched[slot] = 0, False
+            adjoints[slot], falling[slot] = 0, -1
             for edge in range(first[slot], first[slot + 1]):
                 adjoints[sources[edge]] |= word
             if slot < n_leaves:

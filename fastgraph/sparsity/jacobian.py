@@ -58,8 +58,7 @@ def _by_outputs(first, sources, outputs, varies, n_leaves, visits):
     n_slots = len(varies)
     numbers = np.arange(len(outputs))
     words = np.zeros(n_slots, np.uint64)
-    seen = np.zeros(n_slots, np.bool_)
-    cursor = np.empty(n_slots, np.int64)  # the next edge of a slot that is on the stack
+    cursor = np.full(n_slots, -1, np.int64)
     stack = np.empty(n_slots, np.int64)
     order = np.empty(n_slots, np.int64)  # the slots visited, operands before users
     rows, columns = np.empty(1024, np.int64), np.empty(1024, np.int64)
@@ -71,15 +70,14 @@ def _by_outputs(first, sources, outputs, varies, n_leaves, visits):
             if not varies[output]:
                 continue
             words[output] |= np.uint64(1) << np.uint64(bit)
-            n_order = visit(output, first, sources, seen, cursor, stack, order, n_order)
+            n_order = visit(output, first, sources, cursor, stack, order, n_order)
         visits -= n_order
         if visits < 0:
             return False, rows[:0], columns[:0]
         for j in range(n_order - 1, -1, -1):
             slot = order[j]
             word = words[slot]
-            words[slot] = 0
-            seen[slot] = False
+            words[slot], cursor[slot] = 0, -1
             for edge in range(first[slot], first[slot + 1]):
                 words[sources[edge]] |= word
             if slot < n_leaves:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from fastgraph.errors import ArgumentError
 from fastgraph.jit import adaptive, helper
 
 
@@ -22,6 +23,13 @@ class Pattern:
         Row i has the entries from ``indptr[i]`` to ``indptr[i + 1]``.
     indices : int64 (nnz,)
         Columns of the entries, ascending and distinct in each row.
+
+    Both arrays are checked, and read-only from then on, so that compiled code may rely on them.
+
+    Raises
+    ------
+    ArgumentError
+        If they do not describe a matrix of that shape.
 
     Examples
     --------
@@ -39,6 +47,21 @@ class Pattern:
     indptr: np.ndarray
     indices: np.ndarray
 
+    def __post_init__(self):
+        (m, n), indptr, indices = self.shape, self.indptr, self.indices
+        for name, array in (("indptr", indptr), ("indices", indices)):
+            if not isinstance(array, np.ndarray) or array.dtype != np.int64 or array.ndim != 1:
+                raise ArgumentError(f"{name} of a pattern must be a one-dimensional array of int64, not {array!r}")
+        if len(indptr) != m + 1 or indptr[0] != 0 or indptr[-1] != len(indices) or (np.diff(indptr) < 0).any():
+            raise ArgumentError(f"indptr of a pattern must ascend from 0 to {len(indices)} in {m + 1} steps")
+        if len(indices) and not 0 <= indices.min() <= indices.max() < n:
+            raise ArgumentError(f"indices of a pattern must be from 0 to {n - 1}")
+        rising = np.diff(indices, prepend=-1) > 0
+        rising[indptr[:-1][indptr[:-1] < len(indices)]] = True
+        if not rising.all():
+            raise ArgumentError("indices of a pattern must ascend in each row, without repetition")
+        indptr.flags.writeable = indices.flags.writeable = False
+
     @classmethod
     def of_dense(cls, matrix):
         """The pattern of what is not 0 in a matrix."""
@@ -50,6 +73,9 @@ class Pattern:
     def of_pairs(cls, rows, columns, shape):
         """The pattern of pairs ``(rows[k], columns[k])``, all different, in any order. Linear time."""
         rows, columns = np.asarray(rows, np.int64), np.asarray(columns, np.int64)
+        for keys, n in ((rows, shape[0]), (columns, shape[1])):
+            if keys.shape != rows.shape or (keys.size and not 0 <= keys.min() <= keys.max() < n):
+                raise ArgumentError(f"pairs of a pattern must be within its shape {shape}")
         _, order = buckets(columns, shape[1])
         indptr, inner = buckets(rows[order], shape[0])
         return cls(shape, indptr, columns[order][inner])
