@@ -82,7 +82,7 @@ class FlatDerivatives:
             wanted = np.concatenate(
                 [self.leaf_is_input, np.zeros(function.program.n_leaves - len(self.leaf_is_input), np.bool_)]
             )
-            return self._sum_derived(function, call, threads, progress, wanted)[1][wanted]
+            return self._sum_derived(function, call, threads, progress, wanted)[1]
         place = call.place([("the product", (self.n,))], None if out is None else [out])
         value = np.empty(call.batch, self.function.dtype)
         self._sweep_derived(function, call, [(value, ())], place.targets[0], threads, progress)

@@ -73,7 +73,8 @@ class Taylor:
         positions, kind = self.signature.wrt(wrt)
         arrays, batch = self.signature.bind_packed(args)
         if not isinstance(directions, tuple | list) or not 1 <= len(directions) <= order:
-            found = len(directions) if isinstance(directions, tuple | list) else type(directions).__name__
+            is_list = isinstance(directions, tuple | list)
+            found = len(directions) if is_list else type(directions).__name__
             raise ArgumentError(
                 f"{self.label}: directions must be a list of 1 to {order} directions, the coefficients of t, t², …, not "
                 f"{found}; for a straight line write [direction]"
