@@ -76,7 +76,7 @@ class Taylor:
             is_list = isinstance(directions, tuple | list)
             found = len(directions) if is_list else type(directions).__name__
             raise ArgumentError(
-                f"{self.label}: directions must be a list of 1 to {order} directions, the coefficients of t, t², …, not "
+                f"{self.label}: directions must be a list of 1 to {order} directions, coefficients of t, t², …, not "
                 f"{found}; for a straight line write [direction]"
             )
         moved = []
