@@ -23,7 +23,12 @@ SEEDS = range(30)
 WAYS = {
     "as chosen": {},
     "by leaves, by pairs": {(jacobian, "VISIT"): 10**9, (hessian, "FEW"): 0, (hessian, "PUSHES"): 10**4},
-    "by cones": {(hessian, "FEW"): 0, (hessian, "PUSHES"): -1, (hessian, "VISIT"): 1e-3},
+    "by outputs, by cones": {
+        (jacobian, "VISIT"): 1e-3,
+        (hessian, "FEW"): 0,
+        (hessian, "PUSHES"): -1,
+        (hessian, "VISIT"): 1e-3,
+    },
     "all given up": {(hessian, "FEW"): 0, (hessian, "PUSHES"): -1, (hessian, "VISIT"): 10**9},
 }
 

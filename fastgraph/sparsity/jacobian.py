@@ -44,7 +44,7 @@ def jacobian_pattern(program, wanted=None):
     """
     flow = Flow.of(program, wanted)
     n_leaves, n_outputs = program.n_leaves, len(flow.outputs)
-    visits = flow.n_words * flow.n_slots // VISIT
+    visits = int(flow.n_words * flow.n_slots / VISIT)
     first, sources = flow.edges()
     done, rows, columns = _by_outputs(first, sources, flow.outputs, flow.varies, n_leaves, visits)
     if not done:
