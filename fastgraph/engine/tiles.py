@@ -169,34 +169,29 @@ def _codegen(emit_arm, element, rows, inlined=()):
     def codegen(context, builder, signature, args):
         builder.function.attributes.add("minsize")  # as in ``single``
         _, runs, n_runs, operands, *buffers = args
-        called = [op for op in rows if op not in inlined]
-        table = _arm_table(builder.module, emit_arm, element, called, len(args))
         before = builder.block
-        head, others, swept, done = (builder.append_basic_block(n) for n in ("run", "others", "swept", "done"))
+        head, swept, missing, done = (builder.append_basic_block(n) for n in ("run", "swept", "missing", "done"))
         end = builder.add(runs, builder.mul(n_runs, integer(RUN.itemsize)))
         builder.cbranch(builder.icmp_unsigned("!=", runs, end), head, done)
         builder.position_at_end(head)
         run, at = builder.phi(I64), builder.phi(I64)
-        opcode, flags, immediate, count = (_field(builder, run, name) for name in RUN.names)
-        switch = builder.switch(opcode, others)
+        opcode, *fields = (_field(builder, run, name) for name in RUN.names)
+        switch = builder.switch(opcode, missing)
         leaving = []
-        for op in inlined:
+        for op in rows:
             block = builder.append_basic_block(op.name)
             switch.add_case(integer(op.code), block)
             builder.position_at_end(block)
-            following = emit_arm(_tile_arm(builder, op, element, [flags, immediate, count, at, *buffers]))
-            leaving.append((following, builder.block))
+            arguments = [*fields, at, *buffers]
+            emit = _emit_arm if op in inlined else _call_arm
+            leaving.append((emit(builder, emit_arm, op, element, arguments), builder.block))
             builder.branch(swept)
-        builder.position_at_end(others)
-        arm = builder.load(builder.gep(table, [integer(0), opcode], inbounds=True), typ=POINTER)
-        arm.type = ir.FunctionType(I64, [I64] * len(args)).as_pointer()
-        leaving.append((builder.call(arm, [flags, immediate, count, at, *buffers]), others))
-        builder.branch(swept)
+        builder.position_at_end(missing)
+        builder.unreachable()  # as in ``emit_switch``
         builder.position_at_end(swept)
-        following = builder.phi(I64)
+        following, next_run = builder.phi(I64), builder.add(run, integer(RUN.itemsize))
         for value, block in leaving:
             following.add_incoming(value, block)
-        next_run = builder.add(run, integer(RUN.itemsize))
         for phi, first, later in ((run, runs, next_run), (at, operands, following)):
             phi.add_incoming(first, before)
             phi.add_incoming(later, swept)
@@ -215,33 +210,28 @@ def _field(builder, run, name):
     return builder.sext(value, I64) if kind.kind == "i" else builder.zext(value, I64)
 
 
-def _arm_table(module, emit_arm, element, rows, n_arguments):
-    """Addresses by opcode of functions that do a run of one row and return where the next run's words begin.
-
-    A function each: in one for all, the constants of every arm would be set up, and registers spilled, for every run.
-    """
-    arms = [ir.Constant(POINTER, None)] * (1 + max(op.code for op in rows))
-    name = f"fastgraph.{emit_arm.__name__}.{element}"
-    for op in rows:
-        kind = ir.FunctionType(I64, [I64] * n_arguments)
-        arms[op.code] = function = ir.Function(module, kind, f"{name}.{op.name}")
-        function.linkage = "internal"
-        for attribute in ("nounwind", "minsize"):
-            function.attributes.add(attribute)
-        builder = ir.IRBuilder(function.append_basic_block("entry"))
-        builder.ret(emit_arm(_tile_arm(builder, op, element, function.args)))
-    table = ir.GlobalVariable(module, ir.ArrayType(POINTER, len(arms)), name)
-    table.linkage, table.global_constant = "internal", True
-    table.initializer = ir.Constant(table.value_type, arms)
-    return table
-
-
-def _tile_arm(builder, op, element, run):
-    flags, immediate, count, operands, tile, *buffers = run
+def _emit_arm(builder, emit_arm, op, element, arguments):
+    """A run of ``op``; returns where the words of the next one begin."""
+    flags, immediate, count, operands, tile, *buffers = arguments
     buffers = pointers(builder, *buffers)
     run = {"flags": flags, "immediate": immediate, "count": count, "operands": operands, "tile": tile}
     run |= {"values": buffers[0], "adjoints": buffers[-1], "element": element}
-    return _TileArm(builder, op, **run, width=VECTOR // (8 if element is F64 else 4))
+    return emit_arm(_TileArm(builder, op, **run, width=VECTOR // (8 if element is F64 else 4)))
+
+
+def _call_arm(builder, emit_arm, op, element, arguments):
+    """As :func:`_emit_arm`, in a function of the row's own.
+
+    In one for all, the constants of every arm would be set up, and registers spilled, for every run of any.
+    """
+    kind = ir.FunctionType(I64, [I64] * len(arguments))
+    function = ir.Function(builder.module, kind, f"fastgraph.{emit_arm.__name__}.{element}.{op.name}")
+    function.linkage = "internal"
+    for attribute in ("noinline", "nounwind", "minsize"):
+        function.attributes.add(attribute)
+    inside = ir.IRBuilder(function.append_basic_block("entry"))
+    inside.ret(_emit_arm(inside, emit_arm, op, element, function.args))
+    return builder.call(function, arguments)
 
 
 # ``single`` is a literal, so that one kernel's source serves both precisions, and its closure holds nothing but
