@@ -12,9 +12,6 @@ from fastgraph.engine.kernels import one_nan
 from fastgraph.engine.moves import KIND, SUMS, add_column, add_slot, fill_column, load_column, spread_slot, store_column
 from fastgraph.engine.streams import TRASH
 from fastgraph.jit import compiled, native
-from fastgraph.ops.arrays import ARITY, FORWARD_ARITY
-from fastgraph.ops.row import MASKED
-from fastgraph.program import RUN
 
 NOTHING, FINISHED = -1, -2  # of a summed gradient: nothing arrives; the epilogue leaves it among the adjoints
 DOUBLE = KIND[np.dtype(np.float64)]
@@ -73,24 +70,12 @@ def of_tiles(is_single):
     """The native forward and reverse sweeps of one tile, of float32 (1) or float64 (0); the drivers are ready, too."""
 
     @native("void(intp, intp, intp, intp, intp)")
-    def forward(runs_address, n_runs, operands, tile, values):
-        runs = carray(pointer(runs_address), n_runs, RUN)
-        for k in range(n_runs):
-            run = runs[k]
-            opcode, flags, count = np.intp(run.opcode), np.intp(run.flags), np.intp(run.count)
-            immediate = np.intp(run.immediate)
-            tiles.forward_run(is_single, opcode, flags, immediate, count, operands, tile, values)
-            operands += 4 * count * (FORWARD_ARITY[opcode] + 1)
+    def forward(runs, n_runs, operands, tile, values):
+        tiles.forward_sweep(is_single, runs, n_runs, operands, tile, values)
 
     @native("void(intp, intp, intp, intp, intp, intp)")
-    def reverse(runs_address, n_runs, operands, tile, values, adjoints):
-        runs = carray(pointer(runs_address), n_runs, RUN)
-        for k in range(n_runs):
-            run = runs[k]
-            opcode, flags, count = np.intp(run.opcode), np.intp(run.flags), np.intp(run.count)
-            immediate = np.intp(run.immediate)
-            tiles.reverse_run(is_single, opcode, flags, immediate, count, operands, tile, values, adjoints)
-            operands += 4 * count * (2 * ARITY[opcode] + 2 + (flags // MASKED & 1))
+    def reverse(runs, n_runs, operands, tile, values, adjoints):
+        tiles.reverse_sweep(is_single, runs, n_runs, operands, tile, values, adjoints)
 
     for driver in (prepare_tiles, run_tiles, finish_tiles):
         driver.compile((types.intp,))
