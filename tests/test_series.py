@@ -12,6 +12,7 @@ from fastgraph.expr import Symbols
 from fastgraph.ops import OPS, TABLE
 from fastgraph.ops.dual import Dual
 from fastgraph.ops.oracle import Oracle, Real
+from fastgraph.ops.row import Only, Op
 from fastgraph.ops.series import Series
 from fastgraph.reference import NumPyMachine
 
@@ -235,6 +236,19 @@ def test_where_ignores_the_branch_not_taken(bad):
         taken = OPS["where"].apply(series, series.gt(x, 0.0), series.sqrt(x), 5.0)
         assert [taken.coefficient(j)[1] for j in range(4)] == [5.0, 0.0, 0.0, 0.0]
         assert [taken.coefficient(j)[0] for j in range(2)] == [2.0, 0.25]
+
+
+def test_a_partial_on_one_side_of_a_condition_is_selected():
+    """exp for x > 0 and constant elsewhere, where not even 0 * inf flows."""
+    row = Op("half", 1, lambda m, r, x: (Only(x > 0.0, r),), lambda m, x: m.where(x > 0.0, m.exp(x), 1.0))
+    ramp = Op("ramp", 1, lambda m, r, x: (Only(x > 0.0, 1),), lambda m, x: m.where(x > 0.0, x, 0.0))
+    series = Series(NumPyMachine(), 2)
+    x = series.variable([np.array([1.0, -1.0]), np.array([1.0, INF])])
+    half, flat = series.apply(row, x), series.apply(ramp, x)
+    with np.errstate(all="ignore"):
+        assert [half.coefficient(j)[1] for j in range(3)] == [1.0, 0.0, 0.0]
+    assert [half.coefficient(j)[0] for j in range(3)] == pytest.approx([math.e, math.e, math.e / 2.0])
+    assert [flat.coefficient(j).tolist() for j in range(2)] == [[1.0, 0.0], [1.0, 0.0]]
 
 
 T = (0.0, 1.0)
