@@ -92,6 +92,8 @@ class Dual:
     0.0
     """
 
+    differentiable = True
+
     def __init__(self, m):
         self.inner = m
 

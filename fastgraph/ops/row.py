@@ -129,6 +129,8 @@ class Op:
 class Anything:
     """The algebra that knows nothing: every operation and function gives itself. Shows the structure of a rule."""
 
+    differentiable = False
+
     def _same(self, *args):
         return self
 
