@@ -11,6 +11,7 @@ VALUE, GRADIENT = "#0b6e99", "#c8501e"
 COLOURS = {"value": VALUE, "value + gradient": GRADIENT}
 DASHES = {
     "batch": "-",
+    "batch, machine code": (0, (5, 1, 1, 1)),
     "one by one, compiled loop": "--",
     "one by one, Python calls": ":",
     "one set": "--",

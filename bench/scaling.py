@@ -19,7 +19,7 @@ from bench.peers import Fastgraph, check
 from bench.rows import kind_of
 from bench.timing import digits, interleaved
 
-LOOP, CALLS = "one by one, compiled loop", "one by one, Python calls"
+SWEPT, LOOP, CALLS = "batch, machine code", "one by one, compiled loop", "one by one, Python calls"
 LANE_OPS = 20_000_000  # sets times operations where the size of the graph varies
 SAMPLE = 3  # sets of a batch that are held against the reference
 
@@ -53,10 +53,10 @@ def checked(work, run, sets, gradient):
 
 
 def timed(runs, divisor, quick):
-    """Median seconds of callables that take turns, over ``divisor``."""
+    """Median seconds of callables that take turns, over ``divisor`` and the passes that a call makes."""
     gc.collect()
     times = interleaved(runs, rounds=1 if quick else 5, least=0.01, longest=0.0 if quick else 3.0)
-    return {name: t.median / divisor for name, t in times.items()}
+    return {name: t.median / divisor / getattr(runs[name], "passes", 1) for name, t in times.items()}
 
 
 # -- against the size of the batch ----------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def over_batches(work, largest, by_loop, by_calls, quick):
     for n in decades(1, largest):
         sets = np.ascontiguousarray(every[:, :n])
         kinds = {"batch": Fastgraph().batch}
-        kinds |= {LOOP: one_by_one.compiled} if n <= by_loop else {}
+        kinds |= {SWEPT: one_by_one.swept, LOOP: one_by_one.compiled} if n <= by_loop else {}
         kinds |= {CALLS: one_by_one.called} if n <= by_calls else {}
         runs = {
             (kind_of(gradient), kind): checked(work, make(work, sets, gradient), sets, gradient)

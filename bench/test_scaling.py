@@ -23,7 +23,7 @@ def test_same_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("gradient", [False, True], ids=["value", "gradient"])
-@pytest.mark.parametrize("how", [one_by_one.compiled, one_by_one.called])
+@pytest.mark.parametrize("how", [one_by_one.compiled, one_by_one.called, one_by_one.swept])
 def test_one_by_one(benchmark, how, gradient):
     work = workloads.black_scholes()
     sets = work.sets(1_000)

@@ -309,11 +309,12 @@ class Function(Derivatives):
                 few.inputs[end - argument.size : end, :sets] = filled.T
         few.sweep(0, sets)
         m = self.flat.m
-        results, gradients = _columns(few.results[:m], self.outputs, batch, sets), None
-        if positions is not None:
-            gradients = _columns(few.results[m:], self.arguments, batch, sets)
-            gradients = [gradients[k] for k in positions]
+        rows = few.results[:, :sets].copy() if positions is not None else few.results[:m, :sets].copy()
         give_back(few)
+        results, gradients = _columns(rows[:m], self.outputs, batch), None
+        if positions is not None:
+            gradients = _columns(rows[m:], self.arguments, batch)
+            gradients = [gradients[k] for k in positions]
         return results, gradients
 
     def _joined(self, out, kind):
@@ -383,15 +384,15 @@ class Function(Derivatives):
         return f"<{self.label}: ({arguments}) -> ({outputs}), {self.program.n_operations} operations>"
 
 
-def _columns(rows, declared, batch, sets):
-    """Rows of scalars over a batch as one new array per declared shape."""
+def _columns(rows, declared, batch):
+    """Rows of scalars over a batch as one array per declared shape; they may share one memory."""
     arrays, start = [], 0
     for item in declared:
         if item.shape == () and len(batch) == 1:
-            arrays.append(rows[start, :sets].copy())
+            arrays.append(rows[start])
         else:
-            part = rows[start : start + item.size, :sets].T.reshape(batch + item.shape)
-            arrays.append(scalar(part.copy() if part.base is not None else part))
+            part = rows[start : start + item.size].T.reshape(batch + item.shape)
+            arrays.append(scalar(np.ascontiguousarray(part) if part.ndim else part))
         start += item.size
     return arrays
 

@@ -11,7 +11,7 @@ import numpy as np
 from fastgraph import interpreter
 from fastgraph.engine.lowering import lower
 from fastgraph.engine.sweeper import TILES, Sweeper
-from fastgraph.engine.workspace import Table, Tiles, Tiling, address_of, kind_of
+from fastgraph.engine.workspace import Table, Tiles, Tiling
 
 
 def reference(program, leaves):
@@ -26,7 +26,7 @@ def reference(program, leaves):
 def tile(program, leaves, threads=1):
     """The kernels, all sets in one batch, in whatever way a call takes."""
     leaves, outputs, gradient = _buffers(program, leaves)
-    Sweeper(program).sweep(leaves.shape[1], rows(leaves), rows(outputs), rows(gradient), threads)
+    Sweeper(program).sweep(leaves.shape[1], *map(Table.of_rows, (leaves, outputs, gradient)), threads)
     return outputs, gradient
 
 
@@ -40,7 +40,7 @@ def sweep_plan(plan, program, leaves, size):
     """Outputs and gradient by a plan of a call in which nothing is summed."""
     leaves, outputs, gradient = _buffers(program, leaves)
     workspace = Tiles(Tiling(plan, program, size))
-    workspace.point(rows(leaves), rows(outputs), rows(gradient))
+    workspace.point(*map(Table.of_rows, (leaves, outputs, gradient)))
     workspace.sweep(0, leaves.shape[1])
     return outputs, gradient
 
@@ -56,12 +56,6 @@ def one(program, leaves):
         columns.append(single.results.copy())
     results = np.array(columns).reshape(leaves.shape[1], -1).T
     return results[: len(program.outputs)], results[len(program.outputs) :]
-
-
-def rows(array):
-    """The table of an array whose rows are scalars over the batch; rows without a stride are uniform."""
-    addresses = address_of(array) + array.strides[0] * np.arange(len(array))
-    return Table.of(addresses, array.strides[1], array, kind_of(array.dtype))
 
 
 def _buffers(program, leaves):

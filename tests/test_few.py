@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastgraph as fg
-from fastgraph.engine.workspace import Few
+from fastgraph.engine.workspace import Few, OneSet
 from tests.bits import assert_same_bits
 from tests.random_graphs import ARITHMETIC, Seeded, input_sets, record
 
@@ -52,6 +52,60 @@ def test_flat(seed):
         columns = f.value_and_grad(*x[:, :n])
         assert_same_bits(columns[0], expected[0])
         assert_same_bits(np.stack(columns[1], -1), expected[1])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_by_one_or_tiles(seed):
+    """How many sets are swept one by one changes no bit."""
+    f = record(Seeded(seed), n_inputs=3, n_ops=40).compile()
+    x = input_sets(seed, 3, 16)
+    expected = f.flat.value_and_grad(x, axis=0, progress=quietly)
+    for singles in (1, 3, 15):
+        f.sweeper.__dict__.update(singles=singles)
+        f.sweeper.__dict__.pop("_lanes_of_few", None)
+        for n in (2, 3, 4, 15, 16):
+            is_one = isinstance(f.sweeper.few(n)[0].workspace, OneSet)
+            assert is_one == (n <= singles)
+            y, g = f.flat.value_and_grad(x[:, :n], axis=0)
+            assert_same_bits(y, expected[0][:n])
+            assert_same_bits(g, expected[1][:, :n])
+            assert_same_bits(f.flat(x[:, :n], axis=0), expected[0][:n])
+
+
+def test_a_tile_is_worth_more_sets_the_more_there_is_to_do():
+    def singles(n_ops, function):
+        graph = fg.Graph()
+        x, y = graph.inputs("x", "y")
+        terms = [function(x + float(k)) + y for k in range(n_ops)]
+        graph.output(fg.sum(terms))
+        return graph.compile().sweeper.singles
+
+    assert singles(3, fg.square) == 1
+    assert 2 <= singles(1000, fg.square) <= 3
+    assert singles(1000, fg.square) < singles(1000, fg.exp) < Few.LANES[0]  # eight exponentials of a run at once
+
+
+def test_a_batch_of_one():
+    graph = fg.Graph()
+    x = graph.input("x", shape=3)
+    graph.output(x * fg.exp(x[0]))
+    vector = graph.compile().flat
+    x = np.array([0.5, -1.0, 2.0])
+    y = vector(x)
+    assert vector(x[None]).shape == (1, 3) and vector(x[:, None], axis=0).shape == (3, 1)
+    assert_same_bits(vector(x[None])[0], y)
+    assert_same_bits(vector(np.repeat(x, 2)[::2, None], axis=0)[:, 0], y)
+    graph = fg.Graph()
+    x = graph.input("x", shape=3)
+    graph.output(fg.sum(x * fg.exp(x)))
+    f = graph.compile().flat
+    x = np.array([0.5, -1.0, 2.0])
+    y, g = f.value_and_grad(x)
+    for axis, given in ((-1, x[None]), (0, x[:, None])):
+        value, gradient = f.value_and_grad(given, axis=axis)
+        assert value.shape == (1,) and gradient.shape == given.shape
+        assert value[0] == y and np.array_equal(gradient.ravel(), g)
+        assert f(given, axis=axis).shape == (1,)
 
 
 def test_shapes_broadcast(shaped, scalar):

@@ -10,9 +10,9 @@ import fastgraph as fg
 from fastgraph.engine.lowering import lower
 from fastgraph.engine.moves import KIND
 from fastgraph.engine.sweeper import TILES
-from fastgraph.engine.workspace import Tiles, Tiling
+from fastgraph.engine.workspace import Table, Tiles, Tiling
 from fastgraph.program import DTYPES
-from tests import engines, subprocesses
+from tests import subprocesses
 from tests.bits import assert_same_bits, same_bits
 
 NATIVE = [dtype.name for dtype in KIND]
@@ -77,7 +77,7 @@ def swept_through(program, plan, source, size, step):
     whole = np.full(n * abs(step) + 40, 7e7, program.dtype)
     target = whole[20 : 20 + n * abs(step)][:: abs(step)][:: 1 if step > 0 else -1]
     workspace = Tiles(Tiling(plan, program, size))
-    workspace.point(engines.rows(source[None]), engines.rows(target[None]))
+    workspace.point(Table.of_rows(source[None]), Table.of_rows(target[None]))
     workspace.sweep(0, n)
     got = target.copy()
     target[:] = 7e7

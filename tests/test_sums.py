@@ -88,6 +88,22 @@ def test_bits_and_errors_around_blocks(f, rows, operations, monkeypatch):
     assert tried >= ({32, 128} if operations else {8192})
 
 
+@pytest.mark.parametrize("longest", [1, 3, 1 << 40], ids=["a block", "some blocks", "all blocks"])
+def test_chunks_of_blocks_change_no_bit(f, rows, longest, monkeypatch):
+    """The kernels add up the blocks of a chunk, Python the chunks: together the one tree, whatever a chunk's size."""
+    monkeypatch.setattr(sweeper, "BLOCK_OPERATIONS", (1, 1))
+    block = f.sweeper._block(1)
+    monkeypatch.setattr(sweeper, "CHUNK_OPERATIONS", longest * block * f.program.n_operations * 3)
+    for blocks in (*range(1, 20), 31, 32, 33, 64, 100):
+        for n in (blocks * block, blocks * block - 7):
+            x = rows[:, :n]
+            y, g = f.value_and_grad(*x)
+            for threads in (1, 2, 3):
+                total, gradient = f.value_and_grad(*x, reduce="sum", threads=threads)
+                for got, terms in zip((total, *gradient), (y, *g), strict=True):
+                    assert_same_bits(got, tree_sum(terms.astype(np.float64), block), (blocks, n, threads))
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_random_graphs(seed):
     """Values, gradients, threads: special values included."""

@@ -4,22 +4,29 @@ In: a ``Program``, and tables of inputs and results. Out: results written to the
 """
 
 import threading
+from functools import cache, cached_property
 
 import numpy as np
 
-from fastgraph.engine import kernels, pool
+from fastgraph.engine import kernels, pool, single
+from fastgraph.engine.emit import is_expensive
 from fastgraph.engine.lowering import lower
 from fastgraph.engine.workspace import Few, OneSet, Single, Tiles, Tiling
 from fastgraph.errors import ProgramError
+from fastgraph.ops import TABLE
 from fastgraph.progress import reporter
 
 # Bytes of a slot, and how many a workspace may take before a smaller one is chosen. Dispatch costs less the larger
 # a tile is, and up to 512 bytes nothing is lost where it leaves the L2 cache: larger ones cost 10 to 90 % more.
 TILES = (512, 256, 128)
 WORKSPACE_BYTES = 1 << 26
-# Up to so many sets are swept one by one: a tile of the smallest size costs as much. With the gradient of a program of
-# so many slots, whose tile would leave every cache, more of them.
-SINGLES, SINGLES_LARGE, LARGE = 2, 8, 1 << 15
+# A tile of the smallest size takes as long as some sets one by one: as many as its operations cost more than those of
+# one set. There a cheap operation costs 1, on a tile CHEAP; eight dear ones of a run, or one on a tile, DEAR; anything
+# costs FIXED. Fitted to graphs of 10 to 10,000 operations, where the tile took the time of 1.3 sets for 10, 2.3 for
+# 100, 3 for 3,000, and 4 for 300 of which half are elementary functions. With the gradient of a program of more than
+# LARGE slots, whose tile would leave every cache, SINGLES_LARGE sets.
+CHEAP, DEAR, FIXED = 3, 10, 60
+SINGLES_LARGE, LARGE = 8, 1 << 15
 CHUNK_OPERATIONS = 10_000_000  # per chunk: 2 to 20 ms, so that Ctrl-C and other threads get their turn
 WORTH_SHARING = 400_000  # operations: some 0.1 ms, several times what it takes to wake a thread
 BLOCK_OPERATIONS = 1 << 21, 1 << 17  # per block of a sum: at most; at least, so that threads share a small batch
@@ -39,7 +46,6 @@ class Sweeper:
         self._takes_singles = program.dtype == np.float64
         self.idle_singles = ([], [])  # without and with gradient
         self._idle_few = {}  # by lanes and the bytes of what is wanted
-        self._lanes_of_few = self._lanes(False), self._lanes(True)
         self._idle_ones = []
         self._tilings = {}
         self._last_sum = None, None
@@ -64,33 +70,42 @@ class Sweeper:
         try:
             return idle.pop(), idle.append
         except IndexError:
-            if lanes <= SINGLES:
+            if lanes <= self.singles:
                 workspace = OneSet(self.program)
             else:
                 varying = np.ones(self.program.n_leaves, np.bool_)
-                workspace = Tiles(self._tiling(lanes, varying, wanted, False))
+                workspace = Tiles(self.tiling(lanes, varying, wanted, False))
             return Few(self.program, workspace, lanes, with_gradient), idle.append
 
-    def _lanes(self, with_gradient):
-        """For up to ``Few.LANES[-1]`` sets, the lanes of their workspace; up to ``SINGLES`` are swept one by one."""
-        weight = self._weight * (3 if with_gradient else 1)
-        lanes = np.zeros(1 + Few.LANES[-1], np.int64)
+    @cached_property
+    def singles(self):
+        """So many sets are swept one by one in less time than a tile takes; fewer than its lanes."""
+        counts = self.program.runs["count"].astype(np.int64)
+        dear = np.array([_is_dear(code) for code in self.program.runs["opcode"].tolist()], np.bool_)
+        one = np.where(dear, DEAR * -(-counts // single.WIDTH), counts).sum()
+        tile = np.where(dear, DEAR, CHEAP) @ counts
+        return min(Few.LANES[0] - 1, int((FIXED + tile) / (FIXED + one) + 0.2))
+
+    @cached_property
+    def _lanes_of_few(self):
+        """By with_gradient and number of sets, the lanes of their workspace, or 0: they are too many."""
+        lanes = np.zeros((2, 1 + Few.LANES[-1]), np.int64)
         if self._takes_singles:
-            for n in reversed(Few.LANES):
-                lanes[1 : n + 1] = n
-            lanes[max(0, WORTH_SHARING // weight) + 1 :] = 0
-            if Few.LANES[0] * weight > WORTH_SHARING:
-                lanes[:] = 0
-            if self.program.n_slots <= LARGE:
-                lanes[1 : SINGLES + 1] = SINGLES
-        return tuple(lanes.tolist())
+            for row, weight in zip(lanes, (self._weight, 3 * self._weight), strict=True):
+                if Few.LANES[0] * weight <= WORTH_SHARING:
+                    for n in reversed(Few.LANES):
+                        row[1 : n + 1] = n
+                    row[WORTH_SHARING // weight + 1 :] = 0
+                if self.program.n_slots <= LARGE:
+                    row[1 : self.singles + 1] = self.singles
+        return lanes.tolist()
 
     def one_by_one(self, n_sets, with_gradient):
         """Whether so many sets are swept one by one, for which inputs must be float64."""
         if not self._takes_singles:
             return False
         large = with_gradient and self.program.n_slots > LARGE
-        return n_sets <= (SINGLES_LARGE if large else SINGLES) or self._too_large
+        return n_sets <= (SINGLES_LARGE if large else self.singles) or self._too_large
 
     # -- results of every set -----------------------------------------------------------------------------
     def sweep(self, n_sets, leaves, outputs, gradient=None, threads=None, seeds=None, progress=None):
@@ -109,7 +124,7 @@ class Sweeper:
                 lanes, take, give = 1, self._take_one, self._give_one
             else:
                 wanted = None if gradient is None else gradient.addresses != 0
-                tiling = self._tiling(-(-n_sets // threads), leaves.varying, wanted, False)
+                tiling = self.tiling(-(-n_sets // threads), leaves.varying, wanted, False)
                 lanes, take, give = tiling.lanes, lambda: _take(tiling), lambda workspace: _give(tiling, workspace)
             chunk = max(lanes, CHUNK_OPERATIONS // weight // lanes * lanes)
             if threads > 1 and n_sets < 4 * threads * chunk:
@@ -143,18 +158,15 @@ class Sweeper:
         The sums are added in the order of a fixed tree, which depends on the program and ``n_sets`` only: 8 running
         sums in each block of sets, added pairwise, then the blocks pairwise.
         """
-        threads = pool.get_num_threads() if threads is None else pool.check_threads(threads)
+        limit = None if threads is None else pool.check_threads(threads)
         if n_sets == 0:  # an epilogue would make 0 * inf of it, and empty arrays have no number to read
             with reporter(progress, 0):
                 return np.zeros(len(self.program.outputs)), np.zeros(0 if wanted is None else np.count_nonzero(wanted))
-        block = self._block(n_sets)
-        tiling = self._tiling(min(n_sets, block), leaves.varying, wanted, True)
-        n_blocks = -(-n_sets // block)
-        threads = min(threads, n_blocks)
-        weight = self._weight * (1 if wanted is None else 3)
-        blocks = _power_of_two(
-            min(n_blocks if threads == 1 else n_blocks // (4 * threads), CHUNK_OPERATIONS // (weight * block))
-        )
+        tiling, block, longest = self._plan_of_sum(n_sets, leaves.varying, wanted)
+        threads, n_blocks = 1, -(-n_sets // block)
+        if n_blocks > 1:
+            threads = min(limit or pool.get_num_threads(), n_blocks)
+        blocks = _power_of_two(min(longest, n_blocks if threads == 1 else n_blocks // (4 * threads)))
         chunk = block * blocks
         workspaces = []
 
@@ -177,24 +189,19 @@ class Sweeper:
                 _share(n_sets, chunk, threads, begin, sweep, lambda workspace: None, report)
                 workspaces[0].total[:] = tree.total()
         results = workspaces[0].finish()
-        for workspace in workspaces:
+        for workspace in reversed(workspaces):  # the thread that begins first next time finds its own, in its cache
             _give(tiling, workspace)
         return results
 
-    def _plan_of_sum(self, n_sets, varying, wanted, threads):
-        """Tiling, sets in a block, blocks in a chunk, and threads of a call; the last answer is kept, for the next."""
-        key = n_sets, varying.tobytes(), None if wanted is None else wanted.tobytes(), threads
+    def _plan_of_sum(self, n_sets, varying, wanted):
+        """Tiling, sets in a block, and blocks in a chunk, at most; the last answer is kept, for the next call."""
+        key = n_sets, varying.tobytes(), None if wanted is None else wanted.tobytes()
         last, found = self._last_sum
-        if key == last:
-            return found
-        block = self._block(n_sets)
-        tiling = self._tiling(min(n_sets, block), varying, wanted, True)
-        n_blocks = -(-n_sets // block)
-        threads = min(threads, n_blocks)
-        longest = CHUNK_OPERATIONS // (self._weight * block * (1 if wanted is None else 3))
-        blocks = _power_of_two(min(longest, n_blocks if threads == 1 else n_blocks // (4 * threads)))
-        found = tiling, block, blocks, threads
-        self._last_sum = key, found
+        if key != last:
+            block = self._block(n_sets)
+            tiling = self.tiling(min(n_sets, block), varying, wanted, True)
+            found = tiling, block, CHUNK_OPERATIONS // (self._weight * block * (1 if wanted is None else 3))
+            self._last_sum = key, found
         return found
 
     def _block(self, n_sets):
@@ -206,7 +213,8 @@ class Sweeper:
         return block
 
     # -- plans --------------------------------------------------------------------------------------------
-    def _tiling(self, n_sets, varying, wanted, summed):
+    def tiling(self, n_sets, varying, wanted, summed):
+        """The plan of a call, as :func:`lower` makes it, for tiles that suit so many sets."""
         plan_key = (varying.tobytes(), None if wanted is None else wanted.tobytes(), summed)
         tilings = self._tilings.get(plan_key)
         if tilings is None:  # two threads at once do it twice; no lock, which a fork could leave locked for ever
@@ -309,6 +317,11 @@ class _Tree:
             for _, sums in sorted(self._waiting.items()):
                 total = sums if total is None else sums + total
         return total
+
+
+@cache
+def _is_dear(opcode):
+    return is_expensive(TABLE[opcode], partials=False)
 
 
 def _power_of_two(n):

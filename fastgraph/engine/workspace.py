@@ -38,12 +38,17 @@ class Table:
         return self.layout.varying
 
     @classmethod
-    def of(cls, addresses, strides, keep, kind=DOUBLE):
-        """A table of numbers of one kind, without axes."""
-        addresses = np.array(addresses, np.int64)
+    def of(cls, addresses, stride, keep, kind=DOUBLE):
+        """A table of numbers of one kind and stride."""
         columns = np.empty((2, len(addresses)), np.int64)
-        columns[0], columns[1] = strides, kind
+        columns[0], columns[1] = stride, kind
         return cls(addresses, Layout(columns), keep)
+
+    @classmethod
+    def of_rows(cls, array):
+        """A table of the rows of an array, each a scalar over the batch; rows without a stride are uniform."""
+        step, stride = array.strides
+        return cls.of(address_of(array) + step * np.arange(len(array)), stride, array, kind_of(array.dtype))
 
 
 class Layout:
@@ -328,14 +333,8 @@ class Few:
         self.inputs = np.zeros((n, lanes))
         self.results = np.zeros((m + n, lanes))
         self.workspace = workspace
-        workspace.point(*map(_rows, (self.inputs, self.results[:m], *[self.results[m:]][:with_gradient])))
+        workspace.point(*map(Table.of_rows, (self.inputs, self.results[:m], *[self.results[m:]][:with_gradient])))
         self.sweep = workspace.sweep  # (0, n_sets): the first columns
-
-
-def _rows(array):
-    """The table of an array whose rows are scalars over the batch."""
-    step, size = array.strides
-    return Table.of(address_of(array) + step * np.arange(len(array)), size, array)
 
 
 def _field(name, record=tile_kernels.TILES):
