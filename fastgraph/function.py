@@ -293,6 +293,8 @@ class Function(Derivatives):
         sets = math.prod(batch)
         if self.dtype != np.float64 or not sets or any(array.dtype != np.float64 for array in arrays):
             return None
+        if batch == ():
+            return self._one(arrays, positions, threads)
         if positions is not None and any(k not in self.signature.differentiable for k in positions):
             return None
         found = self.sweeper.few(sets, None if positions is None else self.flat.leaf_is_input)
@@ -313,6 +315,22 @@ class Function(Derivatives):
             gradients = [gradients[k] for k in positions]
         give_back(workspace)
         return results, gradients
+
+    def _one(self, arrays, positions, threads):
+        """As ``_few``, of one set."""
+        if threads is not None:
+            check_threads(threads)
+        with_gradient = positions is not None
+        single = self.sweeper.single(with_gradient)
+        for array, argument, end in zip(arrays, self.arguments, self._ends, strict=True):
+            single.inputs[end - argument.size : end] = array.ravel()
+        self._run(single.address)
+        results, m = single.results.copy(), len(self.program.outputs)
+        self.sweeper.idle_singles[with_gradient].append(single)
+        if not with_gradient:
+            return _shaped(results[:m], self.outputs), None
+        gradients = _shaped(results[m:], self.arguments)
+        return _shaped(results[:m], self.outputs), [gradients[k] for k in positions]
 
     def _joined(self, out, kind):
         """``(outputs, gradient)`` as one list of arrays; what does not fit is left for ``Results`` to refuse."""
