@@ -30,7 +30,7 @@ class SparseProblem:
     weights = None
 
     def formulas(self, x, f):
-        """The objective and an array of constraints, or None, of arrays that have arithmetic and slices."""
+        """The objective and the constraints, a list of arrays, of an array that has arithmetic and slices."""
         raise NotImplementedError
 
     # -- peers ----------------------------------------------------------------------------------------------
@@ -39,14 +39,14 @@ class SparseProblem:
         graph = fg.Graph(self.name)
         objective, constraints = self.formulas(graph.input("x", len(self.x)), fg)
         graph.output(objective, name="objective")
-        if constraints is not None:
-            graph.output(constraints, name="constraints")
+        if constraints:
+            graph.output(np.concatenate(constraints), name="constraints")
         return graph.compile()
 
     def constraints(self, fg):
         """The Function of the constraints alone, whose Jacobian a solver takes."""
         graph = fg.Graph(self.name)
-        graph.output(self.formulas(graph.input("x", len(self.x)), fg)[1])
+        graph.output(np.concatenate(self.formulas(graph.input("x", len(self.x)), fg)[1]))
         return graph.compile()
 
     @property
@@ -78,7 +78,7 @@ class SparseProblem:
 
         def lagrangian(x):
             objective, constraints = self.formulas(x, f)
-            return objective if constraints is None else weights[0] * objective + weights[1:] @ constraints
+            return weights[0] * objective + weights[1:] @ f.concatenate(constraints) if constraints else objective
 
         @jax.jit
         def values(x):
@@ -90,15 +90,15 @@ class SparseProblem:
     def casadi_hessian(self, ca):
         x = ca.SX.sym("x", len(self.x))
         objective, constraints = self.formulas(x, _Casadi(ca))
-        if constraints is None:
+        if not constraints:
             return _buffered(ca, [x], ca.hessian(objective, x)[0], [])
         weights = ca.SX.sym("weights", len(self.weights))
-        total = weights[0] * objective + ca.dot(weights[1:], constraints)
+        total = weights[0] * objective + ca.dot(weights[1:], ca.vertcat(*constraints))
         return _buffered(ca, [x, weights], ca.hessian(total, x)[0], [self.weights])
 
     def casadi_jacobian(self, ca):
         x = ca.SX.sym("x", len(self.x))
-        return _buffered(ca, [x], ca.jacobian(self.formulas(x, _Casadi(ca))[1], x), [])
+        return _buffered(ca, [x], ca.jacobian(ca.vertcat(*self.formulas(x, _Casadi(ca))[1]), x), [])
 
     # -- gate -----------------------------------------------------------------------------------------------
     def make(self, peer, kind):
@@ -140,7 +140,7 @@ class Rosenbrock(SparseProblem):
     def formulas(self, x, f):
         here, there = x[:-1], x[1:]
         rise, left = there - here * here, 1.0 - here
-        return f.sum(100.0 * (rise * rise) + left * left), None
+        return f.sum(100.0 * (rise * rise) + left * left), []
 
 
 class Control(SparseProblem):
@@ -165,7 +165,7 @@ class Control(SparseProblem):
         ]
         near = f.exp(-(east * east + 2.0 * north * north))
         cost = f.sum(self.step * (speed * speed + 0.5 * turn * turn) + 10.0 * near)
-        return cost, f.concatenate(defects)
+        return cost, defects
 
 
 class _Casadi:
@@ -173,7 +173,6 @@ class _Casadi:
 
     def __init__(self, ca):
         self.sin, self.cos, self.exp, self.sum = ca.sin, ca.cos, ca.exp, ca.sum1
-        self.concatenate = lambda parts: ca.vertcat(*parts)
 
 
 def _coloured(f):

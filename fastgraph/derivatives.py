@@ -356,20 +356,15 @@ class Derivatives(SparseDerivatives):
     def _derive_function(self, kind, positions):
         arguments = [Argument(a.name, a.shape, k in positions) for k, a in enumerate(self.arguments)]
         wanted = self._wanted(positions)
-        entries = None
-        if kind.startswith("sparse "):
-            kind = kind.removeprefix("sparse ")
-            pattern = self._sparsity(kind, positions)
-            entries = pattern.rows * pattern.shape[1] + pattern.indices
-        program = _PROGRAMS[kind](self.program, wanted, entries)
+        program = _PROGRAMS[kind](self.program, wanted)
         if program is None:
             return None
         n, m = int(wanted.sum()), len(self.program.outputs)
         outputs = {
             "tangents": [*self.outputs, *(Output(f"the tangent of {o.name}", o.shape) for o in self.outputs)],
             "directional": [Output(f"the tangent of {o.name}", o.shape) for o in self.outputs],
-            "jacobian": [Output("jacobian", (m, n) if entries is None else entries.shape)],
-            "hessian": [Output("hessian", (n, n) if entries is None else entries.shape)],
+            "jacobian": [Output("jacobian", (m, n))],
+            "hessian": [Output("hessian", (n, n))],
             "weighted": [Output("weighted", ())],
         }[kind]
         if kind in ("tangents", "directional"):
@@ -417,11 +412,11 @@ class Derivatives(SparseDerivatives):
 
 
 _PROGRAMS = {
-    "tangents": lambda program, wanted, entries: derived.with_tangents(program, wanted),
-    "directional": lambda program, wanted, entries: derived.directional(program, wanted),
+    "tangents": derived.with_tangents,
+    "directional": derived.directional,
     "jacobian": derived.jacobian,
     "hessian": derived.hessian,
-    "weighted": lambda program, wanted, entries: derived.weighted(program),
+    "weighted": lambda program, wanted: derived.weighted(program),
 }
 
 

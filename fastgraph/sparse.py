@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastgraph import derived
 from fastgraph.arguments import is_sum
 from fastgraph.errors import ShapeError
+from fastgraph.graph import Argument, Output
 from fastgraph.layout import Results
 from fastgraph.sparsity import (
     Pattern,
@@ -238,7 +240,7 @@ class SparseDerivatives:
         shape = (() if summed else batch) + (pattern.nnz,)
         if not pattern.nnz:
             return np.zeros(shape, self.dtype) if out is None else out
-        function = self._derived(f"sparse {kind}", positions)
+        function = self._made((f"{kind} values", tuple(sorted(positions))), self._derive_values, kind, positions)
         if function is not None:
             return function._evaluate(arrays, batch, out, threads, summed, progress, ["the values"])[0]
         one = self._sparse_jacobian_of_one if kind == "jacobian" else self._sparse_hessian_of_one
@@ -249,6 +251,21 @@ class SparseDerivatives:
         place.targets[0][...] = values
         place.finish()
         return out
+
+    def _derive_values(self, kind, positions):
+        """The Function of the entries of a pattern, or None where it would be too large."""
+        pattern, way, wanted = self._sparsity(kind, positions), self._compressed(kind, positions), self._wanted(positions)
+        if way.by_rows:
+            program = derived.jacobian(self.program, wanted, pattern.rows * pattern.shape[1] + pattern.indices)
+        else:
+            seeds = np.full((len(wanted), len(way.directions)), derived.NOTHING, np.int64)
+            seeds[wanted] = np.where(way.directions.T, derived.UNIT, derived.NOTHING)
+            make = derived.compressed_jacobian if kind == "jacobian" else derived.compressed_hessian
+            program = make(self.program, seeds, way.recover)
+        if program is None:
+            return None
+        arguments = [Argument(a.name, a.shape, k in positions) for k, a in enumerate(self.arguments)]
+        return type(self)(program, arguments, [Output("values", (pattern.nnz,))], self.name)
 
     def _sparse_jacobian_of_one(self, arrays, positions, threads):
         """Entries of the Jacobian of one set."""
