@@ -5,7 +5,10 @@ In: what a user passed. Out: arrays in order of declaration, their batch shape, 
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from fastgraph.errors import ArgumentError
+from fastgraph.expr import Expr
 from fastgraph.layout import batch_array, common_batch
 from fastgraph.results import named_tuple_type
 
@@ -114,8 +117,9 @@ class Signature:
             if not self.differentiable:
                 raise ArgumentError(f"{self.label} has no inputs: name the parameters to differentiate by in wrt")
             return self.differentiable, self.default_gradient
+        bare = isinstance(wrt, str | Expr | np.ndarray)
         try:
-            names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+            names = tuple(map(_name_of, (wrt,) if bare else wrt))
         except TypeError:
             raise ArgumentError(f"wrt must be a name or several of {self.names}, not {wrt!r}") from None
         positions = []
@@ -125,7 +129,7 @@ class Signature:
             positions.append(self.positions[name])
         if not positions or len(set(positions)) < len(positions):
             raise ArgumentError(f"wrt must name at least one argument, each once, not {wrt!r}")
-        return tuple(positions), None if isinstance(wrt, str) else self._gradient_type(positions, bare=False)
+        return tuple(positions), None if bare else self._gradient_type(positions, bare=False)
 
     def _gradient_type(self, positions, bare=True):
         if bare and len(positions) <= 1:
@@ -139,6 +143,14 @@ class Signature:
                 f"{what} needs exactly one scalar output, but {self.label} has {self._outputs()}: declare one output "
                 f"that is the sum or the component you want{remedy and ', '}{remedy}"
             )
+
+
+def _name_of(item):
+    """The name under which an expression, or array of them, was declared; anything else as it is."""
+    first = item.ravel()[0] if isinstance(item, np.ndarray) and item.size else item
+    if isinstance(first, Expr):
+        return first.graph.name_of(item) or repr(item)
+    return item
 
 
 def is_sum(reduce, out, label):

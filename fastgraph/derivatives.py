@@ -34,7 +34,7 @@ class Derivatives(GaussNewton, SparseDerivatives, Taylor):
         tangents : array_like for one argument, else tuple or mapping
             The direction, of shape ``batch + argument.shape`` for each argument of ``wrt``; broadcasts with the
             arguments, so that k directions at one point are an array of shape ``(k, *argument.shape)``.
-        wrt : str or sequence of str, optional
+        wrt : str or Expr, or sequence of them, optional
             The arguments that move; the default is every input and no parameter.
         out : tuple, optional
             ``(outputs, output_tangents)``: arrays to write to, in the form in which they are returned.
@@ -88,7 +88,7 @@ class Derivatives(GaussNewton, SparseDerivatives, Taylor):
             The arguments, in order or by name; shapes as for a call.
         vector : array_like for one argument, else tuple or mapping
             Of shape ``batch + argument.shape`` for each argument of ``wrt``; broadcasts with the arguments.
-        wrt : str or sequence of str, optional
+        wrt : str or Expr, or sequence of them, optional
             The arguments to differentiate by; the default is every input and no parameter.
         weights : optional
             Take the Hessian of the sum of the outputs times these, a Lagrangian: in the form of the cotangents of
@@ -144,7 +144,7 @@ class Derivatives(GaussNewton, SparseDerivatives, Taylor):
         ----------
         *args, **named : float or array_like
             As for a call.
-        wrt : str or sequence of str, optional
+        wrt : str or Expr, or sequence of them, optional
             The arguments to differentiate by; the default is every input and no parameter.
         threads, progress : optional
             As for a call.
@@ -201,7 +201,7 @@ class Derivatives(GaussNewton, SparseDerivatives, Taylor):
         ----------
         *args, **named : float or array_like
             As for a call.
-        wrt : str or sequence of str, optional
+        wrt : str or Expr, or sequence of them, optional
             The arguments to differentiate by; the default is every input and no parameter.
         weights : optional
             As for :meth:`hvp`.
@@ -352,12 +352,7 @@ class Derivatives(GaussNewton, SparseDerivatives, Taylor):
     def _derive_function(self, kind, positions):
         arguments = [Argument(a.name, a.shape, k in positions) for k, a in enumerate(self.arguments)]
         wanted = self._wanted(positions)
-        entries = None
-        if kind.startswith("sparse "):
-            kind = kind.removeprefix("sparse ")
-            pattern = self._sparsity(kind, positions)
-            entries = pattern.rows * pattern.shape[1] + pattern.indices
-        program = _PROGRAMS[kind](self.program, wanted, entries)
+        program = _PROGRAMS[kind](self.program, wanted)
         if program is None:
             return None
         n, m = int(wanted.sum()), len(self.program.outputs)
@@ -368,8 +363,8 @@ class Derivatives(GaussNewton, SparseDerivatives, Taylor):
         more, outputs = {
             "tangents": (moved, [*self.outputs, *tangents]),
             "directional": (moved, tangents),
-            "jacobian": ([], [Output("jacobian", (m, n) if entries is None else entries.shape)]),
-            "hessian": ([], [Output("hessian", (n, n) if entries is None else entries.shape)]),
+            "jacobian": ([], [Output("jacobian", (m, n))]),
+            "hessian": ([], [Output("hessian", (n, n))]),
             "gauss_newton_product": (moved, [Output(a.name, a.shape) for a in inputs]),
             "gauss_newton": ([], [Output("gauss_newton", (n, n))]),
             "weighted": (weights, [Output("weighted", ())]),
@@ -432,11 +427,11 @@ class Derivatives(GaussNewton, SparseDerivatives, Taylor):
 
 
 _PROGRAMS = {
-    "tangents": lambda program, wanted, entries: derived.with_tangents(program, wanted),
-    "directional": lambda program, wanted, entries: derived.directional(program, wanted),
+    "tangents": derived.with_tangents,
+    "directional": derived.directional,
     "jacobian": derived.jacobian,
     "hessian": derived.hessian,
-    "gauss_newton_product": lambda program, wanted, entries: derived.gauss_newton_product(program, wanted),
-    "gauss_newton": lambda program, wanted, entries: derived.gauss_newton(program, wanted),
-    "weighted": lambda program, wanted, entries: derived.weighted(program),
+    "gauss_newton_product": derived.gauss_newton_product,
+    "gauss_newton": derived.gauss_newton,
+    "weighted": lambda program, wanted: derived.weighted(program),
 }

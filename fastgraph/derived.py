@@ -19,6 +19,9 @@ from fastgraph.passes.tangent import NOTHING, UNIT, tangent
 from fastgraph.passes.templates import constant_rows
 
 MAX_ROWS = 100_000  # of a program with an output for every entry of a Jacobian or Hessian; some 50 ms to make
+# Rows of a program of the entries in a pattern for each row of what it differentiates. Sweeping along the colours costs
+# 1 to 2 times that for each colour, so beyond this the colours are swept.
+SPARSE_ROWS = 8
 
 
 def columns_of(program):
@@ -65,12 +68,10 @@ def _along(program, wanted):
 def jacobian(program, wanted, entries=None):
     """The Jacobian's entries by the ``wanted`` leaves, row by row, or some; None if that takes too many rows."""
     columns = _jacobian_columns(columns_of(program), wanted, MAX_ROWS)
-    return None if columns is None else optimised(_some(columns, entries), program.n_leaves, program.dtype)
-
-
-def _some(columns, entries):
-    """Columns with only those outputs."""
-    return columns if entries is None else Columns(columns.rows, columns.constants, columns.outputs[entries])
+    if columns is None:
+        return None
+    outputs = columns.outputs if entries is None else columns.outputs[entries]
+    return optimised(Columns(columns.rows, columns.constants, outputs), program.n_leaves, program.dtype)
 
 
 def _jacobian_columns(columns, wanted, limit):
@@ -108,14 +109,41 @@ def _reverse_columns(columns, wrt):
     return Columns(np.concatenate(rows), np.concatenate(constants), np.concatenate(outputs))
 
 
+def compressed_jacobian(program, seeds, recover):
+    """The entries of the Jacobian at ``recover`` in its products with directions; None if that takes too many rows.
+
+    ``seeds`` is int64 (n_leaves, k), UNIT where a leaf belongs to a direction, else NOTHING: what a direction does not
+    reach costs nothing, and numbers that no entry needs are not computed.
+    """
+    columns = columns_of(program)
+    return _compressed(columns, seeds, recover, program)
+
+
+def compressed_hessian(program, seeds, recover):
+    """As :func:`compressed_jacobian`, of the Hessian of the sum of the outputs, by the leaves in any direction."""
+    wanted = np.flatnonzero((seeds != NOTHING).any(1))
+    return _compressed(simplified(adjoint(columns_of(program), wanted), program.dtype), seeds, recover, program)
+
+
+def _compressed(columns, seeds, recover, program):
+    limit = max(MAX_ROWS, SPARSE_ROWS * len(columns))
+    if seeds.size and len(columns) * seeds.shape[1] > 50 * limit:
+        return None
+    forward, _ = tangent(columns, seeds, limit)
+    if forward is None:
+        return None
+    outputs = forward.outputs[len(columns.outputs) :][recover]
+    return optimised(Columns(forward.rows, forward.constants, outputs), program.n_leaves, program.dtype)
+
+
 def gradient(program, wanted):
     """The gradient of the sum of the outputs by the ``wanted`` leaves."""
     columns = adjoint(columns_of(program), np.flatnonzero(wanted))
     return optimised(columns, program.n_leaves, program.dtype)
 
 
-def hessian(program, wanted, entries=None):
-    """The entries of the Hessian of the sum of the outputs, row by row, or some; symmetric. None as for a Jacobian."""
+def hessian(program, wanted):
+    """The entries of the Hessian of the sum of the outputs, row by row; symmetric. None as for a Jacobian."""
     if program.n_operations > MAX_ROWS:
         return None
     gradient = simplified(adjoint(columns_of(program), np.flatnonzero(wanted)), program.dtype)
@@ -130,7 +158,7 @@ def hessian(program, wanted, entries=None):
     found = columns.outputs[count:].reshape(count, count)
     below = np.tril(np.ones((count, count), np.bool_))
     columns = Columns(columns.rows, columns.constants, np.where(below, found, found.T).ravel())
-    return optimised(_some(columns, entries), program.n_leaves, program.dtype)
+    return optimised(columns, program.n_leaves, program.dtype)
 
 
 def gauss_newton_product(program, wanted):

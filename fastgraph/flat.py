@@ -163,8 +163,7 @@ class Flat(FlatDerivatives):
 
     def _ready(self, x, axis, parameters, with_gradient, threads):
         """Outputs and gradient of a few sets by a ready workspace; None if anything must be looked at closer."""
-        plain = type(x) is np.ndarray and x.dtype == _DOUBLE and self._is_plain and not parameters
-        if not plain or axis not in (-1, 0):
+        if not self._takes(x, axis, parameters):
             return None
         if threads is not None:
             check_threads(threads)
@@ -183,6 +182,15 @@ class Flat(FlatDerivatives):
             return y, results[self.m :].reshape(shape) if with_gradient else None
         found = self._function.sweeper.few(n_sets, self.leaf_is_input if with_gradient else None)
         return None if found is None else self._few(*found, x, axis, with_gradient, n_sets)
+
+    def _takes(self, x, axis, parameters):
+        """Whether ready workspaces take ``x`` as it is, if its shape fits."""
+        plain = type(x) is np.ndarray and x.dtype == _DOUBLE and self._is_plain and not parameters
+        return plain and axis in (-1, 0)
+
+    def _is_single(self, x, axis, parameters):
+        """Whether ``x`` is one set that a ready workspace takes as it is."""
+        return self._takes(x, axis, parameters) and x.shape == self._inputs
 
     def _single(self, x, with_gradient):
         """Outputs, then the gradient, of one set."""

@@ -6,7 +6,9 @@ In: one array of all inputs, and directions like it. Out: vectors and matrices. 
 import numpy as np
 
 from fastgraph.arguments import is_sum
-from fastgraph.layout import addresses_of
+from fastgraph.layout import addresses_of, scalar
+
+SINGLES = 4  # so many directions at one point are swept one by one: a tile costs as much as five sets or more
 
 
 class FlatDerivatives:
@@ -34,6 +36,10 @@ class FlatDerivatives:
         """
         self._need_inputs()
         function = self.function._derived("tangents", self._positions)
+        if out is reduce is progress is threads is None and self._is_single(x, axis, parameters):
+            results = self._along(function, x, tangents, axis)
+            if results is not None:
+                return _halves(results, self._shape)
         call = self._call(x, axis, parameters)
         call.bind(tangents, "tangents", self.n, "inputs")
         summed = is_sum(reduce, out, self.function.label)
@@ -75,6 +81,10 @@ class FlatDerivatives:
         """
         self._need_inputs()
         summed = is_sum(reduce, out, self.function.label)
+        if out is reduce is progress is threads is None and self._is_single(x, axis, parameters):
+            results = self._product(x, vector, weights)
+            if results is not None:
+                return results
         call, scalar_function = self._scalar_call(x, axis, parameters, weights, "hvp")
         call.bind(vector, "vector", self.n, "inputs")
         function = scalar_function._derived("directional", self._positions)
@@ -237,7 +247,7 @@ class FlatDerivatives:
 
     def _entries(self, kind, function, x, options, parameters):
         """The values of a pattern: the outputs of a derived function, or else set by set."""
-        derived = function._derived(f"sparse {kind}", self._positions)
+        derived = function._values_function(kind, self._positions)
         if derived is not None:
             return derived.flat(x, **options, **parameters)
         return self._general_entries(kind, function, self._call(x, options["axis"], parameters), options)
@@ -260,6 +270,47 @@ class FlatDerivatives:
         )
         return np.moveaxis(table, (-2, -1), (0, 1)) if options["axis"] == 0 and not summed else table
 
+    def _along(self, function, x, directions, axis):
+        """Outputs (k, m) of a derived function at one point along a few directions; None if they are not plain."""
+        if not _plain(directions) or directions.ndim > 2 or (directions.ndim == 2 and axis == 0):
+            return None
+        k = 1 if directions.ndim == 1 else len(directions)
+        if directions.shape[-1] != self.n or k == 0:
+            return None
+        sweeper = function.sweeper
+        if k <= SINGLES:
+            return _one_by_one(sweeper, x, directions, len(function.program.outputs))
+        found = sweeper.few(k)
+        if found is None:
+            return None
+        few, give_back = found
+        few.inputs[: self.n, :k], few.inputs[self.n :, :k] = x[:, None], directions.T
+        few.sweep(0, k)
+        results = few.results[: len(function.program.outputs), :k].T.copy()
+        give_back(few)
+        return results
+
+    def _product(self, x, vector, weights):
+        """A Hessian-vector product at one point through a ready workspace; None if anything is to be looked at."""
+        function = self.function
+        if weights is not None:
+            if not self._shape or not _plain(weights) or weights.shape != self._shape:
+                return None
+            function = function._derived("weighted")
+        elif self._shape:
+            return None
+        if not _plain(vector) or vector.shape != (self.n,):
+            return None
+        sweeper = function._derived("directional", self._positions).sweeper
+        single = sweeper.single(True)
+        single.inputs[: self.n], single.inputs[-self.n :] = x, vector
+        if weights is not None:
+            single.inputs[self.n : -self.n] = weights
+        sweeper.run(single.address)
+        product = single.results[1 : 1 + self.n].copy()
+        sweeper.idle_singles[True].append(single)
+        return product
+
     def _sweep_derived(self, function, call, outputs, gradient, threads, progress):
         """Sweep ``function``, whose leaves are those of the call and what it has bound besides, over every set."""
         sweeper = function.sweeper
@@ -273,3 +324,27 @@ class FlatDerivatives:
 
     def _sum_derived(self, function, call, threads, progress, wanted=None):
         return function.sweeper.sum(call.sets, call.leaves(False), wanted, threads, None, progress)
+
+
+def _plain(array):
+    return type(array) is np.ndarray and array.dtype == np.float64
+
+
+def _one_by_one(sweeper, x, directions, m):
+    """Outputs, shape (…, m), along each direction, through one ready workspace."""
+    single, n = sweeper.single(False), len(x)
+    single.inputs[:n] = x
+    results = []
+    for direction in (directions,) if directions.ndim == 1 else directions:
+        single.inputs[n:] = direction
+        sweeper.run(single.address)
+        results.append(single.results[:m].copy())
+    sweeper.idle_singles[False].append(single)
+    return results[0] if directions.ndim == 1 else np.array(results)
+
+
+def _halves(results, shape):
+    """Outputs and their tangents, in the form of a call, from an array (…, 2 m)."""
+    if shape:
+        return results[..., : shape[0]].copy(), results[..., shape[0] :].copy()
+    return tuple(scalar(results[..., k].copy()) for k in (0, 1))

@@ -138,8 +138,9 @@ class Function(Derivatives):
         ----------
         *args, **named : float or array_like
             As for a call.
-        wrt : str or sequence of str, optional
-            The arguments to differentiate by; the default is every input and no parameter.
+        wrt : str or Expr, or sequence of them, optional
+            The arguments to differentiate by, by name or as the graph declared them; the default is every input and no
+            parameter.
         out : tuple, optional
             ``(value, gradient)``: arrays to write to, in the form in which they are returned.
         threads, progress : optional
@@ -293,6 +294,8 @@ class Function(Derivatives):
         sets = math.prod(batch)
         if self.dtype != np.float64 or any(array.dtype != np.float64 for array in arrays):
             return None
+        if batch == ():
+            return self._one(arrays, positions, threads)
         if positions is not None and not set(positions).issubset(self.signature.differentiable):
             return None
         found = self.sweeper.few(sets, None if positions is None else self.flat.leaf_is_input)
@@ -316,6 +319,22 @@ class Function(Derivatives):
             gradients = _columns(rows[m:], self.arguments, batch)
             gradients = [gradients[k] for k in positions]
         return results, gradients
+
+    def _one(self, arrays, positions, threads):
+        """As ``_few``, of one set."""
+        if threads is not None:
+            check_threads(threads)
+        with_gradient = positions is not None
+        single = self.sweeper.single(with_gradient)
+        for array, argument, end in zip(arrays, self.arguments, self._ends, strict=True):
+            single.inputs[end - argument.size : end] = array.ravel()
+        self._run(single.address)
+        results, m = single.results.copy(), len(self.program.outputs)
+        self.sweeper.idle_singles[with_gradient].append(single)
+        if not with_gradient:
+            return _shaped(results[:m], self.outputs), None
+        gradients = _shaped(results[m:], self.arguments)
+        return _shaped(results[:m], self.outputs), [gradients[k] for k in positions]
 
     def _joined(self, out, kind):
         """``(outputs, gradient)`` as one list of arrays; what does not fit is left for ``Results`` to refuse."""

@@ -143,6 +143,10 @@ class Recorder:
             raise GraphError(f"{self!r} has no argument {name!r}; it has {', '.join(self._handles) or 'none'}")
         return self._handles[name]
 
+    def name_of(self, handle):
+        """The name of the argument that ``handle`` is, or None: an Expr or array as it was declared."""
+        return next((name for name, declared in self._handles.items() if declared is handle), None)
+
     def append(self, rows, constants):
         """Append rows that passes have made, uint32 (k, 4), and their constants; operands are nodes of this graph."""
         self._rows.frombytes(np.ascontiguousarray(rows, np.uint32).tobytes())

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastgraph import derived
 from fastgraph.arguments import is_sum
 from fastgraph.errors import ShapeError
+from fastgraph.graph import Argument, Output
 from fastgraph.layout import Results
 from fastgraph.sparsity import (
     Pattern,
@@ -27,30 +29,63 @@ ROW_COST = 2  # sweeps along columns that a sweep along rows costs
 
 @dataclass(frozen=True)
 class Compressed:
-    """How the entries of a matrix are had from few sweeps.
+    """How entries of a matrix are had from few sweeps.
 
     Attributes
     ----------
+    entries : slice, or int64 (k,)
+        Which of the pattern's entries.
     by_rows : bool
         Whether directions are cotangents.
     directions : ndarray (k, n), or (k, m) by rows
-    recover : int64 (nnz,)
-        Where each entry stands in the product of the directions with the matrix, raveled.
+    recover : int64
+        Where each of them stands in the product of the directions with the matrix, raveled.
     """
 
+    entries: slice | np.ndarray
     by_rows: bool
     directions: np.ndarray
     recover: np.ndarray
 
     @classmethod
-    def of(cls, pattern, colors, recovered, dtype, by_rows=False):
-        """From colours and the place (direction, column) of each entry."""
+    def of(cls, pattern, colors, recovered, dtype, by_rows=False, entries=slice(None)):
+        """From colours and the place (direction, column) of each entry of ``pattern``."""
         k = n_colors(colors)
         directions = np.zeros((k, len(colors)), dtype)
         chosen = np.flatnonzero(colors >= 0)
         directions[colors[chosen], chosen] = 1.0
         width = pattern.shape[1] if by_rows else pattern.shape[0]
-        return cls(by_rows, directions, recovered[0] * width + recovered[1])
+        return cls(entries, by_rows, directions, recovered[0] * width + recovered[1])
+
+
+def jacobian_ways(pattern, dtype):
+    """The fewest sweeps found that give every entry of a Jacobian, as Compressed parts.
+
+    Along columns, along rows, or, where a few rows are so long that they alone need many colours, along these rows and
+    the columns of the rest.
+    """
+    lengths = np.diff(pattern.indptr)
+    order = np.argsort(-lengths, kind="stable")
+    # With the k longest rows apart, columns need at least as many colours as the longest of the rest.
+    cost = ROW_COST * np.arange(len(order) + 1) + np.append(lengths[order], 0)
+    k = int(np.argmin(cost))
+    apart = np.zeros(len(order), np.bool_)
+    apart[order[:k]] = True
+    choices = [[(apart, True), (~apart, False)]] if 0 < k < len(order) else []
+    choices += [[(np.ones_like(apart), by_rows)] for by_rows in (False, True)]
+    ways = [[_way(pattern, rows, by_rows, dtype) for rows, by_rows in choice] for choice in choices]
+    return min(reversed(ways), key=lambda parts: sum(len(p.directions) * (ROW_COST if p.by_rows else 1) for p in parts))
+
+
+def _way(pattern, rows, by_rows, dtype):
+    """The entries in some rows of a pattern, by directions along rows or columns."""
+    entries = np.flatnonzero(rows[pattern.rows])
+    part = Pattern.of_pairs(pattern.rows[entries], pattern.indices[entries], pattern.shape)
+    colors = distance2_coloring(part.transposed() if by_rows else part)
+    if by_rows:
+        return Compressed.of(part, colors, recover_rows(part, colors), dtype, True, entries)
+    at_row, at_color = recover_columns(part, colors)
+    return Compressed.of(part, colors, (at_color, at_row), dtype, False, entries)
 
 
 class SparseDerivatives:
@@ -61,7 +96,7 @@ class SparseDerivatives:
 
         Parameters
         ----------
-        wrt : str or sequence of str, optional
+        wrt : str or Expr, or sequence of them, optional
             The arguments to differentiate by; the default is every input and no parameter.
 
         Returns
@@ -146,8 +181,8 @@ class SparseDerivatives:
 
         Notes
         -----
-        Columns that share no row are swept as one direction, or rows that share no column if they need fewer sweeps:
-        a distance-2 colouring (Curtis, Powell and Reid 1974; Gebremedhin, Manne and Pothen, "What color is your
+        Columns that share no row are swept as one direction, or rows that share no column, or both where a few rows are
+        long: a distance-2 colouring (Curtis, Powell and Reid 1974; Gebremedhin, Manne and Pothen, "What color is your
         Jacobian?", SIAM Review 47, 2005). Of a small function the entries are the outputs of one derived program.
 
         Examples
@@ -238,7 +273,7 @@ class SparseDerivatives:
         shape = (() if summed else batch) + (pattern.nnz,)
         if not pattern.nnz:
             return np.zeros(shape, self.dtype) if out is None else out
-        function = self._derived(f"sparse {kind}", positions)
+        function = self._values_function(kind, positions)
         if function is not None:
             return function._evaluate(arrays, batch, out, threads, summed, progress, ["the values"])[0]
         one = self._sparse_jacobian_of_one if kind == "jacobian" else self._sparse_hessian_of_one
@@ -250,15 +285,40 @@ class SparseDerivatives:
         place.finish()
         return out
 
+    def _values_function(self, kind, positions):
+        """The Function of the entries of a pattern, or None where it would be too large; made once."""
+        return self._made((f"{kind} values", tuple(sorted(positions))), self._derive_values, kind, positions)
+
+    def _derive_values(self, kind, positions):
+        pattern, ways, wanted = (
+            self._sparsity(kind, positions),
+            self._compressed(kind, positions),
+            self._wanted(positions),
+        )
+        if ways[0].by_rows or len(ways) > 1:
+            program = derived.jacobian(self.program, wanted, pattern.rows * pattern.shape[1] + pattern.indices)
+        else:
+            (way,) = ways
+            seeds = np.full((len(wanted), len(way.directions)), derived.NOTHING, np.int64)
+            seeds[wanted] = np.where(way.directions.T, derived.UNIT, derived.NOTHING)
+            make = derived.compressed_jacobian if kind == "jacobian" else derived.compressed_hessian
+            program = make(self.program, seeds, way.recover)
+        if program is None:
+            return None
+        arguments = [Argument(a.name, a.shape, k in positions) for k, a in enumerate(self.arguments)]
+        return type(self)(program, arguments, [Output("values", (pattern.nnz,))], self.name)
+
     def _sparse_jacobian_of_one(self, arrays, positions, threads):
         """Entries of the Jacobian of one set."""
-        way = self._compressed("jacobian", positions)
-        sweep = self._compressed_rows if way.by_rows else self._compressed_columns
-        return sweep(arrays, positions, way.directions, threads).ravel()[way.recover]
+        values = np.empty(self._sparsity("jacobian", positions).nnz, self.dtype)
+        for way in self._compressed("jacobian", positions):
+            sweep = self._compressed_rows if way.by_rows else self._compressed_columns
+            values[way.entries] = sweep(arrays, positions, way.directions, threads).ravel()[way.recover]
+        return values
 
     def _sparse_hessian_of_one(self, arrays, positions, threads):
         """Entries of the Hessian of one set."""
-        way = self._compressed("hessian", positions)
+        (way,) = self._compressed("hessian", positions)
         return self._compressed_hessian(arrays, positions, way.directions, threads).ravel()[way.recover]
 
     def _jacobian_of_one(self, arrays, positions, threads):
@@ -298,12 +358,8 @@ class SparseDerivatives:
         if kind == "hessian":
             colors = star_coloring(pattern)
             rows, columns = recover_star(pattern, colors)
-            return Compressed.of(pattern, colors, (columns, rows), self.dtype)
-        by_column, by_row = distance2_coloring(pattern), distance2_coloring(pattern.transposed())
-        if n_colors(by_column) <= ROW_COST * n_colors(by_row):
-            rows, columns = recover_columns(pattern, by_column)
-            return Compressed.of(pattern, by_column, (columns, rows), self.dtype)
-        return Compressed.of(pattern, by_row, recover_rows(pattern, by_row), self.dtype, by_rows=True)
+            return [Compressed.of(pattern, colors, (columns, rows), self.dtype)]
+        return jacobian_ways(pattern, self.dtype)
 
     def _csr(self, values, pattern, what):
         if values.ndim > 1:

@@ -36,7 +36,7 @@ class Taylor:
             :meth:`jvp`. One is enough: a straight line.
         order : int
             The highest power of t.
-        wrt : str or sequence of str, optional
+        wrt : str or Expr, or sequence of them, optional
             The arguments that move; the default is every input and no parameter.
         threads, reduce, progress
             As for :meth:`value_and_grad`.

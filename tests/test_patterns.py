@@ -15,7 +15,8 @@ from fastgraph.ops.dual import Dual
 from fastgraph.ops.row import Anything
 from fastgraph.sparsity import Pattern, flow, hessian, hessian_pattern, jacobian, jacobian_pattern
 from tests.random_graphs import ARITHMETIC, Seeded, plain_program, record
-from tests.test_dual import points, second_derivative
+from tests.test_dual import near_one as points
+from tests.test_dual import second_derivative
 
 EVERY_OP = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
 SEEDS = range(30)
@@ -223,7 +224,7 @@ def test_second_partials_are_there_where_they_are_not_zero(op):
     with mpmath.workprec(900):
         for j in range(op.arity):
             for k in range(op.arity):
-                sizes = [abs(second_derivative(op, args, j, k, n)) for args, n in points(op)]
+                sizes = [abs(second_derivative(op, args, j, k, n) or 0) for args, n in points(op)]
                 assert (max(sizes) > mpmath.mpf(10) ** -40) == second[j, k], (j, k)
 
 

@@ -1,0 +1,56 @@
+"""Sparse values, from one derived program of all colours and from sweeps along them: those of products."""
+
+import numpy as np
+import pytest
+
+import fastgraph as fg
+from fastgraph import derived
+
+
+def _chain(n):
+    graph = fg.Graph()
+    x, k = graph.input("x", shape=n), graph.parameter("k")
+    graph.output(fg.sum(fg.sin(x[:-1] * x[1:]) * k + x[1:] ** 3), name="cost")
+    graph.output(fg.exp(x[:-1]) / (1.5 + x[1:]) + fg.where(fg.gt(x[1:], 1.0), x[:-1] * x[1:], x[1:]), name="defects")
+    return graph.compile()
+
+
+@pytest.mark.parametrize("n", [2, 7, 300])
+@pytest.mark.parametrize("limit", ["program", "sweeps"])
+def test_values_are_those_of_products(n, limit, monkeypatch):
+    """Against products along the axes one by one: none shares a colour."""
+    if limit == "sweeps":
+        monkeypatch.setattr(derived, "MAX_ROWS", 1)
+        monkeypatch.setattr(derived, "SPARSE_ROWS", 0)
+    f, random = _chain(n), np.random.default_rng(n)
+    x, weights = random.uniform(0.5, 1.5, n), (0.7, random.normal(size=n - 1))
+    axes = np.eye(n)
+    hessian = f.hvp((x, 2.0), axes, weights=weights)
+    jacobian = np.concatenate([part.reshape(n, -1) for part in f.jvp((x, 2.0), axes)[1]], axis=1).T
+    for kind, wanted, options in (("hessian", hessian, {"weights": weights}), ("jacobian", jacobian, {})):
+        pattern = getattr(f, f"{kind}_sparsity")()
+        values = getattr(f, f"sparse_{kind}_values")(x, 2.0, **options)
+        outside = np.ones(pattern.shape, bool)
+        outside[pattern.rows, pattern.indices] = False
+        assert not wanted[outside].any()
+        assert np.abs(values - wanted[pattern.rows, pattern.indices]).max() <= 1e-13 * np.abs(wanted).max()
+
+
+def test_a_batch_is_its_sets():
+    """A program of the entries serves batches and sums as any other; a set alone has the bits it has in a batch."""
+    f, random = _chain(40), np.random.default_rng(0)
+    x = random.uniform(0.5, 1.5, (20, 40))
+    values = f.sparse_jacobian_values(x, 2.0)
+    for row, set_ in zip(values, x, strict=True):
+        assert np.array_equal(row, f.sparse_jacobian_values(set_, 2.0))
+
+
+def test_no_more_rows_than_entries_need():
+    """The tridiagonal Hessian of n variables is a program of some operations an entry, however many variables."""
+    graph = fg.Graph()
+    x = graph.input("x", shape=5_000)
+    graph.output(fg.sum((x[1:] - x[:-1] * x[:-1]) ** 2))
+    f = graph.compile()
+    f.sparse_hessian_values(np.ones(5_000))
+    (function,) = [made for key, made in f._derivatives.items() if key[0] == "hessian values"]
+    assert function.program.n_operations <= 5 * f.hessian_sparsity().nnz
