@@ -28,11 +28,12 @@ class Signature:
     def bind(self, args, named):
         """Arrays in order of declaration, and the batch shape they broadcast to."""
         arrays, batches = [], []
-        for argument, value in zip(self.arguments, self._in_order(args, named), strict=True):
+        values = self._in_order(args, named) if named or len(args) != len(self.arguments) else args
+        for argument, value in zip(self.arguments, values, strict=True):
             array, batch = batch_array(value, argument.name, argument.shape, self.label)
             arrays.append(array)
             batches.append(batch)
-        return arrays, common_batch([a.name for a in self.arguments], batches, self.label)
+        return arrays, common_batch(self.positions, batches, self.label)
 
     def bind_packed(self, args):
         """As :meth:`bind`, for arguments that come as one tuple or as a mapping of names."""

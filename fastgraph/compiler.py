@@ -5,6 +5,7 @@ In: what was recorded. Out: a ``Function``.
 
 import numpy as np
 
+from fastgraph import symbolic
 from fastgraph.assembly import optimised
 from fastgraph.errors import ArgumentError, GraphError
 from fastgraph.function import Function
@@ -35,6 +36,76 @@ class Graph(Recorder):
     -----
     A graph only grows. Recording into one graph from several threads at once is not supported.
     """
+
+    def gradient(self, output, wrt=None):
+        """Record the derivatives of an expression, as expressions.
+
+        Parameters
+        ----------
+        output : Expr
+        wrt : Expr, array of Expr, name of an argument, or sequence of these, optional
+            What to differentiate by; the default is every input. An expression that is no argument is taken as a
+            variable of its own: what hangs on it, hangs on it alone.
+
+        Returns
+        -------
+        Expr, array of Expr of the shape of ``wrt``, or tuple of these for a sequence
+
+        Raises
+        ------
+        GraphError
+            If an expression belongs to another graph, or there is nothing to differentiate by.
+
+        Notes
+        -----
+        Recorded is what the reverse sweep computes, with the same rules at special points and in branches, but added up
+        in another order: values agree within the rounding of sums, some units in the last place where nothing cancels.
+
+        Examples
+        --------
+        The third derivative of x⁴ at 2:
+
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph()
+        >>> x = graph.input("x")
+        >>> y = x**4
+        >>> for _ in range(3):
+        ...     y = graph.gradient(y, x)
+        >>> graph.output(y)
+        >>> float(graph.compile()(2.0))
+        48.0
+        """
+        return symbolic.gradient(self, output, wrt)
+
+    def jacobian(self, outputs, wrt=None):
+        """Record the derivatives of several expressions.
+
+        Parameters
+        ----------
+        outputs : array of Expr
+        wrt : optional
+            As for :meth:`gradient`.
+
+        Returns
+        -------
+        array of Expr of shape ``outputs.shape + wrt.shape``, or tuple of these for a sequence
+
+        Raises
+        ------
+        GraphError
+            As for :meth:`gradient`.
+
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph()
+        >>> x = graph.input("x", shape=2)
+        >>> graph.output(graph.jacobian([x[0] * x[1], x[1] ** 2], x))
+        >>> graph.compile()([2.0, 3.0])
+        array([[3., 2.],
+               [0., 6.]])
+        """
+        return symbolic.jacobian(self, outputs, wrt)
 
     def compile(self, dtype=np.float64):
         """Optimise, schedule and verify what was recorded.

@@ -1,7 +1,8 @@
 """Derivatives: the methods of a Function that go beyond its gradient.
 
-In: arguments as for a call, directions or weights. Out: arrays in the form of the function's inputs and outputs. Each
-method evaluates a derived program (``derived``), made at its first use and kept, as a call evaluates the function's own.
+In: arguments as for a call, directions or weights. Out: arrays in the form of the function's inputs and outputs.
+Each method evaluates a derived program (``derived``), made at its first use and kept, as a call evaluates the
+function's own.
 """
 
 import math
@@ -10,12 +11,16 @@ import numpy as np
 
 from fastgraph import derived
 from fastgraph.arguments import is_sum
+from fastgraph.gauss_newton import GaussNewton
 from fastgraph.graph import Argument, Output
+from fastgraph.kinks import check_kinks
 from fastgraph.layout import scalar
 from fastgraph.progress import reporter
+from fastgraph.sparse import SparseDerivatives
+from fastgraph.taylor import Taylor
 
 
-class Derivatives:
+class Derivatives(GaussNewton, SparseDerivatives, Taylor):
     """Base of :class:`Function`, which has the arguments, the outputs and the sweeps."""
 
     # -- products -----------------------------------------------------------------------------------------
@@ -228,13 +233,42 @@ class Derivatives:
         arrays, batch = self.signature.bind(args, named)
         arrays, batch, scalar_function = self._scalar_function(arrays, batch, weights, "hessian")
         table = scalar_function._hessian_table(arrays, batch, positions, threads, summed, progress)
-        batch = () if summed else batch
-        spans = self._spans(positions)
-        rows = []
-        for k in positions:
-            part = table[..., slice(*spans[k]), :]
-            rows.append(self._blocks(part, batch + self.arguments[k].shape, positions, kind))
-        return rows[0] if kind is None else kind._make(rows)
+        return self._square(table, () if summed else batch, positions, kind)
+
+    def check_kinks(self, args, tolerance=0.0):
+        """Say which choices sit on their switch, or near it: there derivatives are a convention, or meaningless.
+
+        Parameters
+        ----------
+        args : tuple or mapping
+            The arguments, in order or by name; shapes as for a call.
+        tolerance : float
+            How near counts, in units of what is compared; 0 for exactly on it.
+
+        Returns
+        -------
+        list of Kink
+            For ``abs``, ``maximum``, comparisons, ``where`` by a number, ``floor``, ``%`` and their like that depend
+            on an argument, taken or not: the op, its slot in ``program.disassemble()``, which sets, how far away.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call.
+
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph()
+        >>> x, y = graph.inputs("x", "y")
+        >>> graph.output(fg.maximum(x, y) + abs(x))
+        >>> f = graph.compile()
+        >>> [str(kink) for kink in f.check_kinks((1.0, 1.0))]
+        ['%2 = maximum is 0 from its switch']
+        >>> [kink.op for kink in f.check_kinks(([1.0, 0.01], 2.0), tolerance=0.1)]
+        ['abs']
+        """
+        return check_kinks(self, args, tolerance)
 
     # -- tables: all outputs by all chosen inputs, in order of declaration --------------------------------------
     def _jacobian_table(self, arrays, batch, positions, threads, summed, progress):
@@ -242,48 +276,30 @@ class Derivatives:
         function = self._derived("jacobian", positions)
         if function is not None:
             return function._evaluate(arrays, batch, None, threads, summed, progress)[0]
-        return self._set_by_set(arrays, batch, self._jacobian_of_one, positions, threads, summed, progress)
+        shape = len(self.program.outputs), int(self._wanted(positions).sum())
+        return self._set_by_set(arrays, batch, self._jacobian_of_one, positions, threads, summed, progress, shape)
 
     def _hessian_table(self, arrays, batch, positions, threads, summed, progress):
         """The Hessian of the one output, shape batch + (n, n), or (n, n) summed over the batch."""
         function = self._derived("hessian", positions)
         if function is not None:
             return function._evaluate(arrays, batch, None, threads, summed, progress)[0]
-        return self._set_by_set(arrays, batch, self._hessian_of_one, positions, threads, summed, progress)
+        shape = 2 * (int(self._wanted(positions).sum()),)
+        return self._set_by_set(arrays, batch, self._hessian_of_one, positions, threads, summed, progress, shape)
 
-    def _set_by_set(self, arrays, batch, table_of, positions, threads, summed, progress):
-        """Tables of every set, or their sum: for programs too large to have an output for every entry."""
+    def _set_by_set(self, arrays, batch, table_of, positions, threads, summed, progress, shape):
+        """Tables of every set, of this shape, or their sum: for programs too large to have an output an entry."""
         whole = [np.broadcast_to(array, batch + a.shape) for array, a in zip(arrays, self.arguments, strict=True)]
-        total, tables = 0.0, []
+        tables = np.zeros(shape) if summed else np.empty(batch + shape, self.dtype)
         with reporter(progress, math.prod(batch)) as report, np.errstate(all="ignore"):
             for done, index in enumerate(np.ndindex(batch), 1):
                 table = table_of([np.asarray(array[index]) for array in whole], positions, threads)
                 if summed:
-                    total = total + table.astype(np.float64)
+                    tables += table
                 else:
-                    tables.append(table)
+                    tables[index] = table
                 report(done)
-        shape = self._table_shape(table_of, positions)
-        if summed:
-            return total + np.zeros(shape)
-        return np.array(tables, self.dtype).reshape(batch + shape)
-
-    def _table_shape(self, table_of, positions):
-        n = sum(self.arguments[k].size for k in positions)
-        return (n if table_of == self._hessian_of_one else len(self.program.outputs), n)
-
-    def _jacobian_of_one(self, arrays, positions, threads):
-        """The Jacobian (m, n) of one set, by directions that are swept together."""
-        n, m = sum(self.arguments[k].size for k in positions), len(self.program.outputs)
-        if 2 * m < n:
-            return self._compressed_rows(arrays, positions, np.eye(m, dtype=self.dtype), threads)
-        return self._compressed_columns(arrays, positions, np.eye(n, dtype=self.dtype), threads).T
-
-    def _hessian_of_one(self, arrays, positions, threads):
-        """The Hessian (n, n) of one set."""
-        n = sum(self.arguments[k].size for k in positions)
-        table = np.tril(self._compressed_hessian(arrays, positions, np.eye(n, dtype=self.dtype), threads))
-        return table + np.tril(table, -1).T
+        return tables
 
     # -- sweeps over directions at one set: lanes carry directions, the values are computed once ------------------
     def _compressed_columns(self, arrays, positions, directions, threads):
@@ -291,17 +307,17 @@ class Derivatives:
         k, m = len(directions), len(self.program.outputs)
         function = self._derived("directional", positions)
         product = np.empty((k, m), self.dtype)
-        moved = [*arrays, *_parts(directions, [self.arguments[p] for p in sorted(positions)])]
-        function._sweep(moved, (k,), _parts(product, self.outputs), None, None, threads, None)
+        moved = [*arrays, *self._parts(directions, [self.arguments[p] for p in sorted(positions)])]
+        function._sweep(moved, (k,), self._parts(product, self.outputs), None, None, threads, None)
         return product
 
     def _compressed_rows(self, arrays, positions, cotangents, threads):
         """``cotangents @ J``, shape (k, n), for cotangents (k, m)."""
         k, chosen = len(cotangents), sorted(positions)
         product = np.empty((k, sum(self.arguments[p].size for p in chosen)), self.dtype)
-        gradients = dict(zip(chosen, _parts(product, [self.arguments[p] for p in chosen]), strict=True))
+        gradients = dict(zip(chosen, self._parts(product, [self.arguments[p] for p in chosen]), strict=True))
         outputs = [np.empty((k, *o.shape), self.dtype) for o in self.outputs]
-        self._sweep(arrays, (k,), outputs, gradients, _parts(cotangents, self.outputs), threads, None)
+        self._sweep(arrays, (k,), outputs, gradients, self._parts(cotangents, self.outputs), threads, None)
         return product
 
     def _compressed_hessian(self, arrays, positions, directions, threads):
@@ -310,40 +326,55 @@ class Derivatives:
         function = self._derived("directional", positions)
         product = np.empty(directions.shape, self.dtype)
         items = [self.arguments[p] for p in chosen]
-        gradients = dict(zip(chosen, _parts(product, items), strict=True))
+        gradients = dict(zip(chosen, self._parts(product, items), strict=True))
         outputs = [np.empty(len(directions), self.dtype)]
         function._sweep(
-            [*arrays, *_parts(directions, items)], (len(directions),), outputs, gradients, None, threads, None
+            [*arrays, *self._parts(directions, items)], (len(directions),), outputs, gradients, None, threads, None
         )
         return product
 
     # -- derived functions --------------------------------------------------------------------------------
     def _derived(self, kind, positions=()):
         """The Function of a derived program, or None where it would be too large; made once."""
-        key = kind, tuple(sorted(positions))
-        if key not in self._derivatives:  # two threads at once do it twice, and agree
-            self._derivatives.setdefault(key, self._derive_function(*key))
+        return self._made((kind, tuple(sorted(positions))), self._derive_function, kind, positions)
+
+    def _made(self, key, make, *args):
+        """What ``make`` gives, kept under ``key``: two threads at once do it twice, and agree."""
+        if key not in self._derivatives:
+            self._derivatives.setdefault(key, make(*args))
         return self._derivatives[key]
+
+    def _wanted(self, positions):
+        """Which leaves belong to the arguments at ``positions``, bool (n_leaves,)."""
+        chosen = np.array([k in positions for k in range(len(self.arguments))], np.bool_)
+        return np.repeat(chosen, [a.size for a in self.arguments])
 
     def _derive_function(self, kind, positions):
         arguments = [Argument(a.name, a.shape, k in positions) for k, a in enumerate(self.arguments)]
-        sizes = [a.size for a in arguments]
-        wanted = np.repeat([a.differentiable for a in arguments], sizes)
-        program = _PROGRAMS[kind](self.program, wanted)
+        wanted = self._wanted(positions)
+        entries = None
+        if kind.startswith("sparse "):
+            kind = kind.removeprefix("sparse ")
+            pattern = self._sparsity(kind, positions)
+            entries = pattern.rows * pattern.shape[1] + pattern.indices
+        program = _PROGRAMS[kind](self.program, wanted, entries)
         if program is None:
             return None
         n, m = int(wanted.sum()), len(self.program.outputs)
-        outputs = {
-            "tangents": [*self.outputs, *(Output(f"the tangent of {o.name}", o.shape) for o in self.outputs)],
-            "directional": [Output(f"the tangent of {o.name}", o.shape) for o in self.outputs],
-            "jacobian": [Output("jacobian", (m, n))],
-            "hessian": [Output("hessian", (n, n))],
-            "weighted": [Output("weighted", ())],
+        inputs = [a for a in arguments if a.differentiable]
+        moved = [Argument(f"the tangent of {a.name}", a.shape, False) for a in inputs]
+        tangents = [Output(f"the tangent of {o.name}", o.shape) for o in self.outputs]
+        weights = [Argument(f"the weight of {o.name}", o.shape, False) for o in self.outputs]
+        more, outputs = {
+            "tangents": (moved, [*self.outputs, *tangents]),
+            "directional": (moved, tangents),
+            "jacobian": ([], [Output("jacobian", (m, n) if entries is None else entries.shape)]),
+            "hessian": ([], [Output("hessian", (n, n) if entries is None else entries.shape)]),
+            "gauss_newton_product": (moved, [Output(a.name, a.shape) for a in inputs]),
+            "gauss_newton": ([], [Output("gauss_newton", (n, n))]),
+            "weighted": (weights, [Output("weighted", ())]),
         }[kind]
-        if kind in ("tangents", "directional"):
-            arguments += [Argument(f"the tangent of {a.name}", a.shape, False) for a in arguments if a.differentiable]
-        elif kind == "weighted":
-            arguments = [*self.arguments, *(Argument(f"the weight of {o.name}", o.shape, False) for o in self.outputs)]
+        arguments = [*(self.arguments if kind == "weighted" else arguments), *more]
         return type(self)(program, arguments, outputs, self.name)
 
     def _scalar_function(self, arrays, batch, weights, what):
@@ -377,26 +408,35 @@ class Derivatives:
             start += self.arguments[k].size
         return spans
 
+    def _square(self, table, batch, positions, kind):
+        """A table of shape batch + (n, n) as an array for each two arguments, in form."""
+        spans, rows = self._spans(positions), []
+        for k in positions:
+            rows.append(self._blocks(table[..., slice(*spans[k]), :], batch + self.arguments[k].shape, positions, kind))
+        return rows[0] if kind is None else kind._make(rows)
+
     def _blocks(self, table, shape, positions, kind):
         """Columns of a table as an array for each argument, of shape ``shape + argument.shape``, in form."""
         spans = self._spans(positions)
         blocks = [scalar(table[..., slice(*spans[k])].reshape(shape + self.arguments[k].shape)) for k in positions]
         return blocks[0] if kind is None else kind._make(blocks)
 
+    @staticmethod
+    def _parts(table, items):
+        """Columns of a table (k, n) as views of shape (k, *item.shape), one for each item."""
+        parts, start = [], 0
+        for item in items:
+            parts.append(table[:, start : start + item.size].reshape(len(table), *item.shape))
+            start += item.size
+        return parts
+
 
 _PROGRAMS = {
-    "tangents": derived.with_tangents,
-    "directional": derived.directional,
+    "tangents": lambda program, wanted, entries: derived.with_tangents(program, wanted),
+    "directional": lambda program, wanted, entries: derived.directional(program, wanted),
     "jacobian": derived.jacobian,
     "hessian": derived.hessian,
-    "weighted": lambda program, wanted: derived.weighted(program),
+    "gauss_newton_product": lambda program, wanted, entries: derived.gauss_newton_product(program, wanted),
+    "gauss_newton": lambda program, wanted, entries: derived.gauss_newton(program, wanted),
+    "weighted": lambda program, wanted, entries: derived.weighted(program),
 }
-
-
-def _parts(table, items):
-    """Columns of a table (k, n) as views of shape (k, *item.shape), one for each item."""
-    parts, start = [], 0
-    for item in items:
-        parts.append(table[:, start : start + item.size].reshape(len(table), *item.shape))
-        start += item.size
-    return parts

@@ -14,6 +14,7 @@ from fastgraph.ops import OPS
 from fastgraph.ops.arrays import ARITY, IMMEDIATE
 from fastgraph.passes import Columns
 from fastgraph.passes.adjoint import adjoint
+from fastgraph.passes.switches import switches
 from fastgraph.passes.tangent import NOTHING, UNIT, tangent
 from fastgraph.passes.templates import constant_rows
 
@@ -23,7 +24,9 @@ MAX_ROWS = 100_000  # of a program with an output for every entry of a Jacobian 
 def columns_of(program):
     """The operations that compute values, as columns whose nodes are the program's slots."""
     first, runs = program.first_operation, program.runs[: program.n_value_runs]
-    opcodes, flags, immediates, counts = (runs[name].astype(np.int64) for name in ("opcode", "flags", "immediate", "count"))
+    opcodes, flags, immediates, counts = (
+        runs[name].astype(np.int64) for name in ("opcode", "flags", "immediate", "count")
+    )
     operands = program.operands[: len(program.operands) - program.mask_operands]
     found = rows_of(operands, opcodes, flags, counts, ARITY)
     rows = np.zeros((first + len(found), N_COLUMNS), np.uint32)
@@ -40,7 +43,7 @@ def columns_of(program):
 
 
 def with_tangents(program, wanted):
-    """Outputs, then their tangents; after the leaves come the tangents of those that are ``wanted``, bool (n_leaves,)."""
+    """Outputs, then their tangents; after the leaves come the tangents of the ``wanted`` ones, bool (n_leaves,)."""
     columns, n_leaves = _along(program, wanted)
     return optimised(columns, n_leaves, program.dtype)
 
@@ -59,10 +62,15 @@ def _along(program, wanted):
     return tangent(columns_of(program), seeds)[0], n + count
 
 
-def jacobian(program, wanted, limit=MAX_ROWS):
-    """The Jacobian's entries by the ``wanted`` leaves, row by row; None if that takes too many rows."""
-    columns = _jacobian_columns(columns_of(program), wanted, limit)
-    return None if columns is None else optimised(columns, program.n_leaves, program.dtype)
+def jacobian(program, wanted, entries=None):
+    """The Jacobian's entries by the ``wanted`` leaves, row by row, or some; None if that takes too many rows."""
+    columns = _jacobian_columns(columns_of(program), wanted, MAX_ROWS)
+    return None if columns is None else optimised(_some(columns, entries), program.n_leaves, program.dtype)
+
+
+def _some(columns, entries):
+    """Columns with only those outputs."""
+    return columns if entries is None else Columns(columns.rows, columns.constants, columns.outputs[entries])
 
 
 def _jacobian_columns(columns, wanted, limit):
@@ -106,25 +114,60 @@ def gradient(program, wanted):
     return optimised(columns, program.n_leaves, program.dtype)
 
 
-def hessian(program, wanted, limit=MAX_ROWS):
-    """The entries of the Hessian of the sum of the outputs, row by row, symmetric; None if that takes too many rows."""
-    if program.n_operations > limit:
+def hessian(program, wanted, entries=None):
+    """The entries of the Hessian of the sum of the outputs, row by row, or some; symmetric. None as for a Jacobian."""
+    if program.n_operations > MAX_ROWS:
         return None
     gradient = simplified(adjoint(columns_of(program), np.flatnonzero(wanted)), program.dtype)
     count = int(wanted.sum())
-    if len(gradient) * count > 50 * limit:
+    if len(gradient) * count > 50 * MAX_ROWS:
         return None
     seeds = np.full((program.n_leaves, count), NOTHING, np.int64)
     seeds[wanted, np.arange(count)] = UNIT
-    columns, _ = tangent(gradient, seeds, limit)
+    columns, _ = tangent(gradient, seeds, MAX_ROWS)
     if columns is None:
         return None
-    entries = columns.outputs[count:].reshape(count, count)
+    found = columns.outputs[count:].reshape(count, count)
     below = np.tril(np.ones((count, count), np.bool_))
-    return optimised(
-        Columns(columns.rows, columns.constants, np.where(below, entries, entries.T).ravel()), program.n_leaves,
-        program.dtype,
-    )  # fmt: skip
+    columns = Columns(columns.rows, columns.constants, np.where(below, found, found.T).ravel())
+    return optimised(_some(columns, entries), program.n_leaves, program.dtype)
+
+
+def gauss_newton_product(program, wanted):
+    """JᵀJ v by the ``wanted`` leaves; after the leaves comes v. The tangents of the outputs are their adjoints."""
+    m = len(program.outputs)
+    columns, n_leaves = _along(program, wanted)
+    values = Columns(columns.rows, columns.constants, columns.outputs[:m])
+    rows = values.rows
+    leaves = np.flatnonzero(rows[:, 0] == INPUT)
+    node_of = np.empty(n_leaves, np.int64)
+    node_of[rows[leaves, 1]] = leaves
+    columns = adjoint(values, node_of[np.flatnonzero(wanted)], columns.outputs[m:])
+    return optimised(columns, n_leaves, program.dtype)
+
+
+def gauss_newton(program, wanted):
+    """The entries of JᵀJ, row by row, symmetric; None if that takes too many rows."""
+    count, m = int(wanted.sum()), len(program.outputs)
+    columns = _jacobian_columns(columns_of(program), wanted, MAX_ROWS)
+    if columns is None or 2 * m * count * count > MAX_ROWS:
+        return None
+    entries = columns.outputs.reshape(m, count)
+    is_zero = (columns.rows[:, 0] == CONSTANT) & (columns.constants[columns.rows[:, 1] % len(columns.constants)] == 0.0)
+    add, mul, n = OPS["add"].code, OPS["mul"].code, len(columns)
+    rows, products = [(CONSTANT, len(columns.constants), 0, 0)], np.full((count, count), n)
+    for a in range(count):
+        for b in range(a + 1):
+            total = None
+            for i in np.flatnonzero(~(is_zero[entries[:, a]] | is_zero[entries[:, b]])):
+                rows.append((mul, entries[i, a], entries[i, b], 0))
+                if total is not None:
+                    rows.append((add, total, n + len(rows) - 1, 0))
+                total = n + len(rows) - 1
+            products[a, b] = products[b, a] = n if total is None else total
+    rows = np.concatenate([columns.rows, np.array(rows, np.uint32)])
+    columns = Columns(rows, np.append(columns.constants, 0.0), products.ravel())
+    return optimised(columns, program.n_leaves, program.dtype)
 
 
 def weighted(program):
@@ -144,6 +187,12 @@ def weighted(program):
         at += len(pairs)
     columns = Columns(np.concatenate([columns.rows, rows]), columns.constants, np.array(terms))
     return optimised(columns, program.n_leaves + m, program.dtype)
+
+
+def switching(program):
+    """A program of what decides at every corner or jump, or None without any; and the slots of those operations."""
+    columns, slots = switches(columns_of(program))
+    return optimised(columns, program.n_leaves, program.dtype) if len(slots) else None, slots
 
 
 def shift_operands(rows, n, by, n_constants, constants_by):

@@ -147,6 +147,8 @@ class Symbols:
     1.0
     """
 
+    differentiable = True
+
     def __getattr__(self, name):
         try:
             return FUNCTIONS[name]

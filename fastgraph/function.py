@@ -291,27 +291,29 @@ class Function(Derivatives):
     def _few(self, arrays, batch, positions, threads):
         """Outputs and, for ``positions``, gradients of a few sets through a ready workspace; None if it cannot be."""
         sets = math.prod(batch)
-        if self.dtype != np.float64 or not sets or any(array.dtype != np.float64 for array in arrays):
+        if self.dtype != np.float64 or any(array.dtype != np.float64 for array in arrays):
             return None
-        if positions is not None and any(k not in self.signature.differentiable for k in positions):
+        if positions is not None and not set(positions).issubset(self.signature.differentiable):
             return None
         found = self.sweeper.few(sets, None if positions is None else self.flat.leaf_is_input)
         if found is None:
             return None
         if threads is not None:
             check_threads(threads)
-        workspace, give_back = found
-        ends = self._ends
-        for array, argument, end in zip(arrays, self.arguments, ends, strict=True):
-            filled = np.broadcast_to(array, batch + argument.shape).reshape(sets, -1)
-            workspace.inputs[end - argument.size : end, :sets] = filled.T
-        workspace.sweep(sets)
-        results = _columns(workspace.outputs, self.outputs, batch, sets)
-        gradients = None
+        few, give_back = found
+        for array, argument, end in zip(arrays, self.arguments, self._ends, strict=True):
+            if argument.shape == () and len(batch) == 1:
+                few.inputs[end - 1, :sets] = array
+            else:
+                filled = np.broadcast_to(array, batch + argument.shape).reshape(sets, -1)
+                few.inputs[end - argument.size : end, :sets] = filled.T
+        few.sweep(0, sets)
+        m = self.flat.m
+        results, gradients = _columns(few.results[:m], self.outputs, batch, sets), None
         if positions is not None:
-            gradients = _columns(workspace.gradient, self.arguments, batch, sets)
+            gradients = _columns(few.results[m:], self.arguments, batch, sets)
             gradients = [gradients[k] for k in positions]
-        give_back(workspace)
+        give_back(few)
         return results, gradients
 
     def _joined(self, out, kind):
@@ -352,7 +354,8 @@ class Function(Derivatives):
         results = _shaped(totals, self.outputs)
         if positions is None:
             return results, None
-        gradients = _shaped(gradient, self.arguments)
+        in_order = sorted(positions)
+        gradients = dict(zip(in_order, _shaped(gradient, [self.arguments[k] for k in in_order]), strict=True))
         return results, [gradients[k] for k in positions]
 
     # -- saving -------------------------------------------------------------------------------------------
@@ -384,14 +387,19 @@ def _columns(rows, declared, batch, sets):
     """Rows of scalars over a batch as one new array per declared shape."""
     arrays, start = [], 0
     for item in declared:
-        part = rows[start : start + item.size, :sets].T.reshape(batch + item.shape)
-        arrays.append(scalar(part.copy() if part.base is not None else part))
+        if item.shape == () and len(batch) == 1:
+            arrays.append(rows[start, :sets].copy())
+        else:
+            part = rows[start : start + item.size, :sets].T.reshape(batch + item.shape)
+            arrays.append(scalar(part.copy() if part.base is not None else part))
         start += item.size
     return arrays
 
 
 def _shaped(numbers, declared):
     """One flat array of all scalars as arrays of the declared shapes."""
-    ends = np.cumsum([item.size for item in declared])
-    parts = np.split(numbers, ends[:-1]) if len(declared) else []
-    return [scalar(part.reshape(item.shape)) for part, item in zip(parts, declared, strict=True)]
+    arrays, start = [], 0
+    for item in declared:
+        arrays.append(scalar(numbers[start : start + item.size].reshape(item.shape)))
+        start += item.size
+    return arrays

@@ -56,6 +56,7 @@ class Recorder:
         self._constants = array("d")
         self._constant_nodes = {}
         self._arguments = {}
+        self._handles = {}
         self._leaves = 0
         self._outputs = {}
         self._output_nodes = []
@@ -130,6 +131,23 @@ class Recorder:
         rows = np.array(self._rows, dtype=np.uint32).reshape(-1, N_COLUMNS)
         return rows, np.array(self._constants, dtype=np.float64), np.array(self._output_nodes, dtype=np.int64)
 
+    def argument(self, name):
+        """What :meth:`input` or :meth:`parameter` returned for ``name``.
+
+        Raises
+        ------
+        GraphError
+            If nothing was declared under this name.
+        """
+        if name not in self._handles:
+            raise GraphError(f"{self!r} has no argument {name!r}; it has {', '.join(self._handles) or 'none'}")
+        return self._handles[name]
+
+    def append(self, rows, constants):
+        """Append rows that passes have made, uint32 (k, 4), and their constants; operands are nodes of this graph."""
+        self._rows.frombytes(np.ascontiguousarray(rows, np.uint32).tobytes())
+        self._constants.extend(constants)
+
     # -- what Expr writes ---------------------------------------------------------------------------------
     def record(self, code, x, y=0, z=0):
         """Append one row; return its node."""
@@ -168,7 +186,8 @@ class Recorder:
             exprs.append(Expr(self, self.record(INPUT, self._leaves)))
             self._leaves += 1
         self._arguments[name] = argument
-        return exprs[0] if shape == () else _object_array(exprs, shape)
+        self._handles[name] = exprs[0] if shape == () else _object_array(exprs, shape)
+        return self._handles[name]
 
     def _fresh_name(self, name, taken, kind, default):
         if name is None:

@@ -9,14 +9,20 @@ from functools import lru_cache
 import numpy as np
 
 from fastgraph.engine.moves import KIND
-from fastgraph.engine.workspace import Table, address_of, kind_of
+from fastgraph.engine.workspace import Layout, Table, address_of, kind_of
 from fastgraph.errors import ArgumentError, ShapeError
 
+_DOUBLE = np.dtype(np.float64)
+MAX_AXES = 32  # NumPy's limit for arrays that broadcast
 MAX_SETS = 1 << 44  # no result of so many fits in memory, and NumPy's own errors name no argument
 
 
 def batch_array(value, name, shape, label):
     """``value`` as an array of real numbers, and its batch shape, the axes before the declared ``shape``."""
+    if type(value) is np.ndarray and value.dtype == _DOUBLE:  # as below, without the rest of the questions
+        n = value.ndim - len(shape)
+        if n >= 0 and value.shape[n:] == shape:
+            return value, value.shape[:n]
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ArgumentError(f"{label} got a masked array for {name}: fill or drop the masked values first")
     try:
@@ -56,6 +62,13 @@ def _kind(value, array):
 
 def common_batch(names, batches, label):
     """The shape that batch shapes broadcast to."""
+    different = {own for own in batches if own}
+    if not different:
+        return ()
+    if len(different) == 1:
+        (batch,) = different
+        if len(batch) <= MAX_AXES and math.prod(batch) <= MAX_SETS:
+            return batch
     fault = f"broadcast to more than {MAX_SETS} sets: pass parts of them"
     try:
         batch = np.broadcast_shapes(*batches)
@@ -78,18 +91,14 @@ def addresses_of(pairs, batch, any_axes=False):
     have ``any_axes``; results are made by :class:`Results`, so that theirs have.
     """
     kinds = [(shape, None if array is None else (array.shape, array.strides, array.dtype)) for array, shape in pairs]
-    layout = _layout(batch, tuple(kinds), any_axes)
-    if layout is None:
+    found = _layout(batch, tuple(kinds), any_axes)
+    if found is None:
         pairs = [(array if array is None else _regular(array, batch, shape), shape) for array, shape in pairs]
         return addresses_of(pairs, batch)
-    relative, spans, dims, inner = layout
-    columns = relative.copy()
-    keep = []
-    for (array, _), (start, stop) in zip(pairs, spans, strict=True):
-        if array is not None:
-            columns[0, start:stop] += address_of(array)
-            keep.append(array)
-    return Table(columns, keep, dims, inner)
+    layout, relative, of_array = found
+    addresses = np.array([0 if array is None else address_of(array) for array, _ in pairs], np.int64)[of_array]
+    addresses += relative
+    return Table(addresses, layout, [array for array, _ in pairs])
 
 
 def _regular(array, batch, shape):
@@ -100,7 +109,7 @@ def _regular(array, batch, shape):
 
 @lru_cache(maxsize=256)
 def _layout(batch, kinds, any_axes):
-    """Columns of a table relative to the arrays' addresses, where each array's part is, and the batch's axes.
+    """A :class:`Layout`, the bytes from the first scalar of an array to each, and the number of its array.
 
     None where the arrays have no common stride but need one. Calls repeat their layouts, and this costs as much as all
     the rest of binding arguments.
@@ -110,20 +119,22 @@ def _layout(batch, kinds, any_axes):
     if len(axes) > 1 and not any_axes:
         return None
     dims = tuple(size for size, _ in axes[:-1])
-    columns = np.zeros((3 + len(dims), sum(math.prod(shape) for shape, _ in kinds)), np.int64)
-    spans, start = [], 0
-    for (shape, kind), strides in zip(kinds, strides_of, strict=True):
-        stop = start + math.prod(shape)
-        spans.append((start, stop))
+    sizes = [math.prod(shape) for shape, _ in kinds]
+    relative = np.zeros(sum(sizes), np.int64)
+    columns = np.zeros((2 + len(dims), len(relative)), np.int64)
+    start = 0
+    for (shape, kind), strides, size in zip(kinds, strides_of, sizes, strict=True):
+        stop = start + size
         if kind is not None:
-            columns[0, start:stop] = _offsets(shape, strides[len(batch) :])
-            columns[2, start:stop] = KIND[kind[2]]
+            relative[start:stop] = _offsets(shape, strides[len(batch) :])
+            columns[1, start:stop] = KIND[kind[2]]
             if axes:
-                *outer, columns[1, start:stop] = (strides[axis] for _, axis in axes)
+                *outer, columns[0, start:stop] = (strides[axis] for _, axis in axes)
                 for row, stride in enumerate(outer):
-                    columns[3 + row, start:stop] = stride
+                    columns[2 + row, start:stop] = stride
         start = stop
-    return columns, spans, dims, axes[-1][0] if dims else 0
+    of_array = np.repeat(np.arange(len(sizes)), sizes)
+    return Layout(columns, dims, axes[-1][0] if dims else 0), relative, of_array
 
 
 def _axes(batch, strides_of):

@@ -60,12 +60,8 @@ def one(program, leaves):
 
 def rows(array):
     """The table of an array whose rows are scalars over the batch; rows without a stride are uniform."""
-    n = len(array)
-    columns = np.zeros((3, n), np.int64)
-    columns[0] = address_of(array) + array.strides[0] * np.arange(n)
-    columns[1] = array.strides[1]
-    columns[2] = kind_of(array.dtype)
-    return Table(columns, array)
+    addresses = address_of(array) + array.strides[0] * np.arange(len(array))
+    return Table.of(addresses, array.strides[1], array, kind_of(array.dtype))
 
 
 def _buffers(program, leaves):

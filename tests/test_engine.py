@@ -9,6 +9,8 @@ import pytest
 from fastgraph import interpreter
 from fastgraph.engine.lowering import lower
 from fastgraph.engine.sweeper import TILES
+from fastgraph.engine.tile_kernels import PIECE
+from fastgraph.engine.tiles import SIZES
 from fastgraph.ops import OPS, TABLE
 from fastgraph.ops.accuracy import arguments, error, immediates_of
 from fastgraph.ops.fused import FUSED
@@ -23,6 +25,10 @@ EVERY_DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 DOUBLE = DTYPES[0]
 # For the test against mpmath: the other engines have the same bits.
 KERNELS = [name for name in engines.ENGINES if name != "reference"]
+
+
+def test_arms_leave_where_every_tile_ends():
+    assert {*TILES, PIECE} <= set(SIZES)
 
 
 def program_of(op, n=None, count=1, dtype=DOUBLE):

@@ -11,7 +11,8 @@ PACKAGE = ROOT / "fastgraph"
 MAX_LINES = 450
 
 # Where data flows. None of these imports from one after it; the modules between them need only keep the DAG.
-PIPELINE = ["errors", "ops", "expr", "graph", "passes", "program", "engine", "function", "compiler", "cli", "__main__"]
+PIPELINE = ["errors", "ops", "expr", "graph", "passes", "program", "sparsity", "engine", "assembly", "derived",
+            "derivatives", "flat", "function", "symbolic", "compiler", "cli", "__main__"]  # fmt: skip
 TOOLS = {"fastgraph.ops.accuracy", "fastgraph.ops.__main__"}  # they measure what lies downstream
 
 

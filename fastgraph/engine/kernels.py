@@ -137,7 +137,7 @@ def _load_leaves(call, k):
 
 
 @compiled
-def _one_nan(value):
+def one_nan(value):
     """``value``, or NaN: which operand's payload and sign survive is not specified, and differs between engines."""
     return value if value == value else np.nan
 
@@ -149,7 +149,7 @@ def _store_outputs(call, k):
     strides = carray(pointer(call.output_strides), call.n_outputs, np.int64)
     values = carray(pointer(call.values), call.n_slots, np.float64)
     for j in range(call.n_outputs):
-        _number(addresses[j] + k * strides[j])[0] = _one_nan(values[np.intp(outputs[j])])
+        _number(addresses[j] + k * strides[j])[0] = one_nan(values[np.intp(outputs[j])])
 
 
 @compiled
@@ -173,4 +173,4 @@ def _store_gradient(call, k):
     adjoints = carray(pointer(call.adjoints), call.n_leaves, np.float64)
     for leaf in range(call.n_leaves):
         if addresses[leaf]:
-            _number(addresses[leaf] + k * strides[leaf])[0] = _one_nan(adjoints[leaf])
+            _number(addresses[leaf] + k * strides[leaf])[0] = one_nan(adjoints[leaf])

@@ -39,8 +39,10 @@ class Sweeper:
         self._takes_singles = program.dtype == np.float64
         self.idle_singles = ([], [])  # without and with gradient
         self._idle_few = {}  # by lanes and the bytes of what is wanted
+        self._lanes_of_few = self._lanes(False), self._lanes(True)
         self._idle_ones = []
         self._tilings = {}
+        self._last_sum = None, None
 
     def single(self, with_gradient):
         """A workspace for one set; give it back by appending it to ``idle_singles[with_gradient]``."""
@@ -54,16 +56,34 @@ class Sweeper:
 
         ``wanted`` says of each leaf whether its gradient is wanted; None for no gradient.
         """
-        weight = self._weight * (3 if wanted is not None else 1)
-        lanes = next((n for n in Few.LANES if n_sets <= n), None)
-        if not self._takes_singles or lanes is None or max(n_sets, Few.LANES[0]) * weight > WORTH_SHARING:
+        with_gradient = wanted is not None
+        lanes = self._lanes_of_few[with_gradient][n_sets] if n_sets <= Few.LANES[-1] else 0
+        if not lanes:
             return None
-        idle = self._idle_few.setdefault((lanes, None if wanted is None else wanted.tobytes()), [])
+        idle = self._idle_few.setdefault((lanes, wanted.tobytes() if with_gradient else None), [])
         try:
             return idle.pop(), idle.append
         except IndexError:
-            varying = np.ones(self.program.n_leaves, np.bool_)
-            return Few(self.program, self._tiling(lanes, varying, wanted, False), lanes), idle.append
+            if lanes <= SINGLES:
+                workspace = OneSet(self.program)
+            else:
+                varying = np.ones(self.program.n_leaves, np.bool_)
+                workspace = Tiles(self._tiling(lanes, varying, wanted, False))
+            return Few(self.program, workspace, lanes, with_gradient), idle.append
+
+    def _lanes(self, with_gradient):
+        """For up to ``Few.LANES[-1]`` sets, the lanes of their workspace; up to ``SINGLES`` are swept one by one."""
+        weight = self._weight * (3 if with_gradient else 1)
+        lanes = np.zeros(1 + Few.LANES[-1], np.int64)
+        if self._takes_singles:
+            for n in reversed(Few.LANES):
+                lanes[1 : n + 1] = n
+            lanes[max(0, WORTH_SHARING // weight) + 1 :] = 0
+            if Few.LANES[0] * weight > WORTH_SHARING:
+                lanes[:] = 0
+            if self.program.n_slots <= LARGE:
+                lanes[1 : SINGLES + 1] = SINGLES
+        return tuple(lanes.tolist())
 
     def one_by_one(self, n_sets, with_gradient):
         """Whether so many sets are swept one by one, for which inputs must be float64."""
@@ -118,45 +138,64 @@ class Sweeper:
 
     # -- sums over the batch ------------------------------------------------------------------------------
     def sum(self, n_sets, leaves, wanted=None, threads=None, seeds=None, progress=None):
-        """Sums over the batch, as float64: of the outputs (m,), and of the gradient of every leaf (n_leaves,) or None.
+        """Sums over the batch, as float64: of the outputs (m,), and of the gradients of the wanted leaves.
 
         The sums are added in the order of a fixed tree, which depends on the program and ``n_sets`` only: 8 running
         sums in each block of sets, added pairwise, then the blocks pairwise.
         """
         threads = pool.get_num_threads() if threads is None else pool.check_threads(threads)
-        m, n = len(self.program.outputs), self.program.n_leaves
         if n_sets == 0:  # an epilogue would make 0 * inf of it, and empty arrays have no number to read
             with reporter(progress, 0):
-                return np.zeros(m), None if wanted is None else np.zeros(n)
+                return np.zeros(len(self.program.outputs)), np.zeros(0 if wanted is None else np.count_nonzero(wanted))
         block = self._block(n_sets)
         tiling = self._tiling(min(n_sets, block), leaves.varying, wanted, True)
-        tree = _Tree()
+        n_blocks = -(-n_sets // block)
+        threads = min(threads, n_blocks)
+        weight = self._weight * (1 if wanted is None else 3)
+        blocks = _power_of_two(
+            min(n_blocks if threads == 1 else n_blocks // (4 * threads), CHUNK_OPERATIONS // (weight * block))
+        )
+        chunk = block * blocks
+        workspaces = []
 
         def begin():
             workspace = _take(tiling)
-            workspace.point(leaves, seeds=seeds)
+            workspace.point_sums(leaves, seeds, block, blocks)
+            workspaces.append(workspace)
             return workspace
 
-        def sweep(workspace, start, stop):
-            with np.errstate(all="ignore"):
-                tree.add(start // block, workspace.sums_of(start, stop))
-
         with reporter(progress, n_sets) as report:
-            n_blocks = -(-n_sets // block)
-            threads = min(threads, n_blocks)
-            _share(n_sets, block, threads, begin, sweep, lambda workspace: _give(tiling, workspace), report)
-        with np.errstate(all="ignore"):
-            total = tree.total()
-        total[np.isnan(total)] = np.nan
-        if wanted is None:
-            return total, None
-        gradient = tiling.gradient_from(total[m:])
-        if len(tiling.plan.epilogue.runs):
-            workspace = begin()
-            workspace.finish(total[m:], gradient)
+            if chunk >= n_sets:
+                begin().sweep(0, n_sets)
+            else:
+                tree = _Tree()
+
+                def sweep(workspace, start, stop):
+                    workspace.sweep(start, stop)
+                    tree.add(start // chunk, workspace.total.copy())
+
+                _share(n_sets, chunk, threads, begin, sweep, lambda workspace: None, report)
+                workspaces[0].total[:] = tree.total()
+        results = workspaces[0].finish()
+        for workspace in workspaces:
             _give(tiling, workspace)
-        gradient[np.isnan(gradient)] = np.nan
-        return total[:m], gradient
+        return results
+
+    def _plan_of_sum(self, n_sets, varying, wanted, threads):
+        """Tiling, sets in a block, blocks in a chunk, and threads of a call; the last answer is kept, for the next."""
+        key = n_sets, varying.tobytes(), None if wanted is None else wanted.tobytes(), threads
+        last, found = self._last_sum
+        if key == last:
+            return found
+        block = self._block(n_sets)
+        tiling = self._tiling(min(n_sets, block), varying, wanted, True)
+        n_blocks = -(-n_sets // block)
+        threads = min(threads, n_blocks)
+        longest = CHUNK_OPERATIONS // (self._weight * block * (1 if wanted is None else 3))
+        blocks = _power_of_two(min(longest, n_blocks if threads == 1 else n_blocks // (4 * threads)))
+        found = tiling, block, blocks, threads
+        self._last_sum = key, found
+        return found
 
     def _block(self, n_sets):
         """Sets in a block of a sum: a power of two, so that it is a multiple of a tile or a part of one."""
@@ -242,7 +281,10 @@ def _share(n_sets, chunk, threads, begin, sweep, give, report):
 
 
 class _Tree:
-    """Adds blocks pairwise as they come, in an order that depends on their numbers only."""
+    """Adds sums of chunks pairwise as they come, in an order that depends on their numbers only.
+
+    Chunks are as many blocks as a power of two, so that this is a tree of blocks, too; the last chunk may have fewer.
+    """
 
     def __init__(self):
         self._waiting = {}
@@ -256,12 +298,19 @@ class _Tree:
                 if other is None:
                     self._waiting[level, number] = sums
                     return
-            sums = other + sums if number & 1 else sums + other
+            with np.errstate(all="ignore"):
+                sums = other + sums if number & 1 else sums + other
             level, number = level + 1, number >> 1
 
     def total(self):
-        """The sum of all blocks: what waits for a partner that never comes joins from the last, smallest part on."""
+        """The sum of all chunks: what waits for a partner that never comes joins from the last, smallest part on."""
         total = None
-        for _, sums in sorted(self._waiting.items()):
-            total = sums if total is None else sums + total
+        with np.errstate(all="ignore"):
+            for _, sums in sorted(self._waiting.items()):
+                total = sums if total is None else sums + total
         return total
+
+
+def _power_of_two(n):
+    """The largest that is at most ``n``; at least 1."""
+    return 1 << max(n, 1).bit_length() - 1

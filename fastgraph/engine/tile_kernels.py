@@ -8,13 +8,13 @@ from numba import carray, types
 
 from fastgraph.engine import tiles
 from fastgraph.engine.addresses import call_address, pointer, record
-from fastgraph.engine.moves import SUMS, add_column, add_slot, fill_column, load_column, spread_slot, store_column
+from fastgraph.engine.kernels import one_nan
+from fastgraph.engine.moves import KIND, SUMS, add_column, add_slot, fill_column, load_column, spread_slot, store_column
 from fastgraph.engine.streams import TRASH
 from fastgraph.jit import compiled, native
-from fastgraph.ops.arrays import ARITY, FORWARD_ARITY
-from fastgraph.ops.row import MASKED
-from fastgraph.program import RUN
 
+NOTHING, FINISHED = -1, -2  # of a summed gradient: nothing arrives; the epilogue leaves it among the adjoints
+DOUBLE = KIND[np.dtype(np.float64)]
 PIECE = tiles.GROUP * tiles.VECTOR  # bytes of a slot that a sweep does at least
 
 # Everything a sweep reads and writes; addresses are integers, strides are bytes. What is moved into or out of a tile is
@@ -51,8 +51,13 @@ TILES = record(
     "seeded",  # 0: every cotangent is 1
     "n_totals",
     "total_offsets",
-    "sums",  # SUMS doubles for each output, then for each total
-    "summed",  # 1: results are added to them, not stored
+    "summed",  # 1: results are summed, not stored
+    "block",  # sets whose sums are added up before they join those of other blocks
+    "sums",  # SUMS running sums of a block for each output, then for each total
+    "sums_step",  # bytes from those of one to those of the next; 0 where a tile is a block
+    "partials",  # rows of a double for each output and total: the sum at hand, then those that wait, by level
+    "sources",  # for each wanted gradient, the number of its total; ``NOTHING``, ``FINISHED``
+    "results",  # doubles: summed outputs, then the wanted gradients
     "start",
     "stop",
     # kernels
@@ -65,24 +70,12 @@ def of_tiles(is_single):
     """The native forward and reverse sweeps of one tile, of float32 (1) or float64 (0); the drivers are ready, too."""
 
     @native("void(intp, intp, intp, intp, intp)")
-    def forward(runs_address, n_runs, operands, tile, values):
-        runs = carray(pointer(runs_address), n_runs, RUN)
-        for k in range(n_runs):
-            run = runs[k]
-            opcode, flags, count = np.intp(run.opcode), np.intp(run.flags), np.intp(run.count)
-            immediate = np.intp(run.immediate)
-            tiles.forward_run(is_single, opcode, flags, immediate, count, operands, tile, values)
-            operands += 4 * count * (FORWARD_ARITY[opcode] + 1)
+    def forward(runs, n_runs, operands, tile, values):
+        tiles.forward_sweep(is_single, runs, n_runs, operands, tile, values)
 
     @native("void(intp, intp, intp, intp, intp, intp)")
-    def reverse(runs_address, n_runs, operands, tile, values, adjoints):
-        runs = carray(pointer(runs_address), n_runs, RUN)
-        for k in range(n_runs):
-            run = runs[k]
-            opcode, flags, count = np.intp(run.opcode), np.intp(run.flags), np.intp(run.count)
-            immediate = np.intp(run.immediate)
-            tiles.reverse_run(is_single, opcode, flags, immediate, count, operands, tile, values, adjoints)
-            operands += 4 * count * (2 * ARITY[opcode] + 2 + (flags // MASKED & 1))
+    def reverse(runs, n_runs, operands, tile, values, adjoints):
+        tiles.reverse_sweep(is_single, runs, n_runs, operands, tile, values, adjoints)
 
     for driver in (prepare_tiles, run_tiles, finish_tiles):
         driver.compile((types.intp,))
@@ -96,20 +89,20 @@ def prepare_tiles(address):
     The smallest piece of a tile is enough for that; the results are then spread over the whole tile.
     """
     call = carray(pointer(address), 1, TILES)[0]
-    _load(call, call.uniform_n, call.uniform_indices, call.uniform_offsets, 0, call.lanes)
+    piece = PIECE * call.lanes // call.tile
+    _load(call, call.uniform_n, call.uniform_indices, call.uniform_offsets, 0, 1, piece)
     stream = call.prologue_runs, call.prologue_n, call.prologue_operands
     call_address(call.forward_kernel, (*stream, PIECE, call.values))
-    offsets = carray(pointer(call.spread_offsets), call.spread_n, np.int64)
-    for k in range(call.spread_n):
-        spread_slot(call.single, call.values + offsets[k], call.lanes)
+    if call.lanes > piece:
+        _spread(call, call.uniform_n, call.uniform_offsets)
+        _spread(call, call.spread_n, call.spread_offsets)
 
 
 @compiled
-def finish_tiles(address):
-    """Sweep the epilogue, from totals in the adjoints' slots, in the smallest piece of a tile."""
-    call = carray(pointer(address), 1, TILES)[0]
-    stream = call.epilogue_runs, call.epilogue_n, call.epilogue_operands
-    call_address(call.reverse_kernel, (*stream, PIECE, call.values, call.adjoints))
+def _spread(call, n, offsets_address):
+    offsets = carray(pointer(offsets_address), n, np.int64)
+    for k in range(n):
+        spread_slot(call.single, call.values + offsets[k], call.lanes)
 
 
 @compiled
@@ -120,22 +113,24 @@ def run_tiles(address):
     back = call.reverse_runs, call.reverse_n, call.reverse_operands
     for start in range(call.start, call.stop, call.lanes):
         width = min(call.lanes, call.stop - start)
-        _load(call, call.varying_n, call.varying_indices, call.varying_offsets, start, width)
+        _load(call, call.varying_n, call.varying_indices, call.varying_offsets, start, width, call.lanes)
         call_address(call.forward_kernel, (*body, call.tile, call.values))
         if call.seed_n:
             _seed_tile(call, start, width)
             call_address(call.reverse_kernel, (*back, call.tile, call.values, call.adjoints))
         if call.summed:
-            _sum(call, width)
+            _sum(call, start, width)
         else:
             _store(call, call.values, call.output_n, call.output_indices, call.output_offsets, call.output_addresses,
                    call.output_strides, start, width)  # fmt: skip
             _store(call, call.adjoints, call.gradient_n, call.gradient_indices, call.gradient_offsets,
                    call.gradient_addresses, call.gradient_strides, start, width)  # fmt: skip
+    if call.summed:
+        _join(call)
 
 
 @compiled
-def _load(call, n, indices_address, offsets_address, start, width):
+def _load(call, n, indices_address, offsets_address, start, width, lanes):
     indices = carray(pointer(indices_address), n, np.int64)
     offsets = carray(pointer(offsets_address), n, np.int64)
     addresses = carray(pointer(call.leaf_addresses), n, np.int64)
@@ -145,14 +140,14 @@ def _load(call, n, indices_address, offsets_address, start, width):
         leaf = indices[k]
         target = call.values + offsets[k]
         if call.outer_n:
-            _load_pieces(call, leaf, addresses[leaf], strides[leaf], kinds[leaf], target, start, width)
+            _load_pieces(call, leaf, addresses[leaf], strides[leaf], kinds[leaf], target, start, width, lanes)
         else:
             source = addresses[leaf] + start * strides[leaf]
-            load_column(call.single, kinds[leaf], source, strides[leaf], target, width, call.lanes)
+            load_column(call.single, kinds[leaf], source, strides[leaf], target, width, lanes)
 
 
 @compiled
-def _load_pieces(call, leaf, address, stride, kind, target, start, width):
+def _load_pieces(call, leaf, address, stride, kind, target, start, width, lanes):
     """Fill a slot from a leaf that has a stride for each axis of the batch."""
     dims = carray(pointer(call.outer_dims), call.outer_n, np.int64)
     size = call.tile // call.lanes
@@ -164,7 +159,7 @@ def _load_pieces(call, leaf, address, stride, kind, target, start, width):
             outer, at = divmod(outer, dims[axis])
             source += at * carray(pointer(call.outer_strides + axis * call.outer_step + 8 * leaf), 1, np.int64)[0]
         count = min(width - done, call.inner - within)
-        load_column(call.single, kind, source, stride, target + done * size, count, call.lanes - done)
+        load_column(call.single, kind, source, stride, target + done * size, count, lanes - done)
         done += count
 
 
@@ -198,12 +193,88 @@ def _seed_tile(call, start, width):
         add_slot(call.single, trash, call.adjoints + offsets[k], call.lanes)
 
 
+# -- sums over the batch --------------------------------------------------------------------------------------
 @compiled
-def _sum(call, width):
-    size = 8 * SUMS
-    offsets = carray(pointer(call.output_offsets), call.output_n, np.int64)
-    for k in range(call.output_n):
-        add_column(call.single, call.values + offsets[k], call.sums + k * size, width)
-    offsets = carray(pointer(call.total_offsets), call.n_totals, np.int64)
-    for k in range(call.n_totals):
-        add_column(call.single, call.adjoints + offsets[k], call.sums + (call.output_n + k) * size, width)
+def _sum(call, start, width):
+    """Add a tile to the running sums of its block; a block that is done joins those before it.
+
+    Its running sums are added pairwise. Then, as a binary counter carries, the sum of every two blocks, of every two
+    such pairs, and so on: a sum waits in the row of its level until the one beside it is there.
+    """
+    done = start - call.start
+    first, last = done % call.block == 0, (done + width) % call.block == 0 or start + width == call.stop
+    n = call.output_n + call.n_totals
+    _sum_columns(call, call.values, call.output_offsets, call.output_n, 0, width, first, last)
+    _sum_columns(call, call.adjoints, call.total_offsets, call.n_totals, call.output_n, width, first, last)
+    if last:
+        sums = carray(pointer(call.partials), n, np.float64)
+        row, number = call.partials + 8 * n, done // call.block
+        while number & 1:
+            waiting = carray(pointer(row), n, np.float64)
+            for k in range(n):
+                sums[k] = waiting[k] + sums[k]
+            row, number = row + 8 * n, number >> 1
+        waiting = carray(pointer(row), n, np.float64)
+        for k in range(n):
+            waiting[k] = sums[k]
+
+
+@compiled
+def _sum_columns(call, buffer, offsets_address, n, before, width, first, last):
+    offsets = carray(pointer(offsets_address), n, np.int64)
+    partial = carray(pointer(call.partials + 8 * before), n, np.float64)
+    for k in range(n):
+        address = call.sums + (before + k) * call.sums_step
+        s = carray(pointer(address), SUMS, np.float64)
+        if first:
+            s[:] = 0.0
+        add_column(call.single, buffer + offsets[k], address, width)
+        if last:
+            partial[k] = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]))
+
+
+@compiled
+def _join(call):
+    """Leave the sum of all blocks of this sweep: what waits for more joins from the last, smallest part on."""
+    n = call.output_n + call.n_totals
+    sums = carray(pointer(call.partials), n, np.float64)
+    row, number = call.partials + 8 * n, -(-(call.stop - call.start) // call.block)
+    is_first = True
+    while number:
+        if number & 1:
+            waiting = carray(pointer(row), n, np.float64)
+            for k in range(n):
+                sums[k] = waiting[k] if is_first else waiting[k] + sums[k]
+            is_first = False
+        row, number = row + 8 * n, number >> 1
+
+
+@compiled
+def finish_tiles(address):
+    """From the sums over the whole batch, the results: sweep the epilogue, in the smallest piece of a tile."""
+    call = carray(pointer(address), 1, TILES)[0]
+    n, size = call.output_n, call.tile // call.lanes
+    results = carray(pointer(call.results), n + call.gradient_n, np.float64)
+    sums = carray(pointer(call.partials), n + call.n_totals, np.float64)
+    for k in range(n + call.n_totals):
+        sums[k] = one_nan(sums[k])
+    for k in range(n):
+        results[k] = sums[k]
+    if call.epilogue_n:
+        offsets = carray(pointer(call.total_offsets), call.n_totals, np.int64)
+        for k in range(call.n_totals):
+            source = call.partials + 8 * (n + k)
+            load_column(call.single, DOUBLE, source, 0, call.adjoints + offsets[k], 1, PIECE // size)
+        stream = call.epilogue_runs, call.epilogue_n, call.epilogue_operands
+        call_address(call.reverse_kernel, (*stream, PIECE, call.values, call.adjoints))
+    sources = carray(pointer(call.sources), call.gradient_n, np.int64)
+    offsets = carray(pointer(call.gradient_offsets), call.gradient_n, np.int64)
+    for k in range(call.gradient_n):
+        if sources[k] == NOTHING:
+            results[n + k] = 0.0
+        elif sources[k] != FINISHED:
+            results[n + k] = sums[n + sources[k]]
+        elif call.single:
+            results[n + k] = one_nan(np.float64(carray(pointer(call.adjoints + offsets[k]), 1, np.float32)[0]))
+        else:
+            results[n + k] = one_nan(carray(pointer(call.adjoints + offsets[k]), 1, np.float64)[0])

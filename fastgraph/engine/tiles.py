@@ -1,12 +1,11 @@
-"""Tiles: the bodies of the sweeps over many input sets, as one LLVM ``switch`` with a loop per row in its arms.
+"""Tiles: the sweeps over many input sets, with a loop per row over the operations of a run.
 
-In: the rows' rules. Out: two Numba intrinsics: a run of ``count`` operations of one opcode, forward or reverse,
-for a tile of input sets.
+In: the rows' rules. Out: two Numba intrinsics: all runs of a stream, forward or reverse, for a tile of input sets.
 
 Layout that every arm relies on (``lowering`` makes it from a verified program):
 
-- a slot is ``tile`` bytes, a multiple of ``GROUP`` vectors, at a byte offset that is a multiple of it; buffers begin
-  at a multiple of 64 bytes;
+- a slot is ``tile`` bytes, one of ``SIZES``, at a byte offset that is a multiple of it; buffers begin at a multiple of
+  64 bytes; a run has an operation at least;
 - an operation's operands are 32-bit words, one operation after the other. Forward: the offsets of the operands, then
   of the result. Reverse, in the order in which the operations are swept: the offsets of the operands' values, of the
   result's value, of the result's adjoint, then of the operands' adjoints, and of the mask's value where the run has
@@ -19,15 +18,20 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from fastgraph.engine.emit import I32, I64, Arm, emit_switch, integer, is_expensive, pointers
+from fastgraph.engine.emit import I32, I64, POINTER, Arm, integer, is_expensive, pointers
 from fastgraph.engine.lanes import F32, F64, Lanes
 from fastgraph.ops import TABLE
 from fastgraph.ops.fused import FUSED
 from fastgraph.ops.row import MASKED, active_flag
+from fastgraph.program import RUN
 
 VECTOR = 64  # bytes
-GROUP = 2  # vectors a cheap rule handles at a time: half the loop's overhead, and every tile is a multiple of it
+GROUP = 2  # vectors a cheap rule handles at a time in reverse: half the loop's overhead
+SIZES = (128, 256, 512)  # bytes of a slot, each a multiple of a group
 KEEP = 1  # bit of an adjoint's word: add to what is there
+# Rows whose forward arms are in the sweep's loop, the commonest: no call for each run, and no constant among them that
+# would be set up for all.
+_INLINED = (*{pair.inner.code: pair.inner for pair in FUSED}.values(), *FUSED)
 
 _I8 = ir.IntType(8)
 
@@ -40,17 +44,35 @@ class _TileArm(Arm):
     def place(self, base, offset):
         return self.at(base, offset, _I8)
 
+    def repeat(self, first, step, body, stop):
+        """Run ``body(i)`` for i = first, first + step, … until ``stop``, at least once; return what ended it."""
+        b = self.builder
+        before, inside, after = b.block, b.append_basic_block("inside"), b.append_basic_block("after")
+        b.branch(inside)
+        b.position_at_end(inside)
+        i = b.phi(I64)
+        i.add_incoming(first, before)
+        body(i)
+        following = b.add(i, step)
+        i.add_incoming(following, b.block)
+        b.cbranch(b.icmp_unsigned("!=", following, stop), inside, after)
+        b.position_at_end(after)
+        return following
+
     def operations(self, size, body):
         """Run ``body()`` for each operation of the run; its words, ``size`` bytes of them, are at ``row``.
 
         One address for all words, not one for each of up to nine columns: those do not fit the registers.
+        Return where the words of the next run begin.
         """
+        b = self.builder
 
-        def operation(i):
-            self.row = self.place(self.operands, self.builder.mul(i, size))
+        def operation(row):
+            self.row = b.inttoptr(row, POINTER)
             body()
 
-        self.ascend(self.count, operation)
+        stop = b.add(self.operands, b.mul(self.count, size))
+        return self.repeat(self.operands, size, operation, stop)
 
     def word(self, k):
         """Word k of the operation."""
@@ -64,7 +86,24 @@ class _TileArm(Arm):
         def group(at):
             body([self.builder.add(at, integer(VECTOR * v)) if v else at for v in range(size)])
 
-        self.ascend(self.tile, group, step=VECTOR * size)
+        self.repeat(integer(0), integer(VECTOR * size), group, self.tile)
+
+    def straight(self, body):
+        """Run ``body(offset)`` for the vectors of the tile, one after the other, and leave where the tile ends.
+
+        Without a loop of its own: its overhead, and a branch that ends after as many rounds as a tile has groups and so
+        clouds the history by which runs' opcodes are predicted.
+        """
+        b = self.builder
+        after = b.append_basic_block("done")
+        for at in range(0, SIZES[-1], VECTOR):
+            if at in SIZES:
+                more = b.append_basic_block("more")
+                b.cbranch(b.icmp_signed("==", self.tile, integer(at)), after, more)
+                b.position_at_end(more)
+            body(integer(at))
+        b.branch(after)
+        b.position_at_end(after)
 
 
 def _forward_arm(arm):
@@ -75,14 +114,16 @@ def _forward_arm(arm):
         sources = [arm.place(arm.values, arm.word(k)) for k in range(op.arity)]
         target = arm.place(arm.values, arm.word(op.arity))
 
-        def group(offsets):
-            for at in offsets:
-                xs = [arm.load(m, arm.place(source, at)) for source in sources]
-                arm.store(arm.value(m, xs), arm.place(target, at))
+        def vector(at):
+            xs = [arm.load(m, arm.place(source, at)) for source in sources]
+            arm.store(arm.value(m, xs), arm.place(target, at))
 
-        arm.groups(m, is_expensive(op, partials=False), group)
+        if is_expensive(op, partials=False):
+            arm.repeat(integer(0), integer(VECTOR), vector, arm.tile)
+        else:
+            arm.straight(vector)
 
-    arm.operations(integer(4 * (op.arity + 1)), operation)
+    return arm.operations(integer(4 * (op.arity + 1)), operation)
 
 
 def _reverse_arm(arm):
@@ -119,36 +160,92 @@ def _reverse_arm(arm):
         arm.groups(m, is_expensive(op, partials=True), group)
 
     masked = b.select(arm.flag(MASKED), integer(4), integer(0))
-    arm.operations(b.add(integer(4 * (2 * n + 2)), masked), operation)
+    return arm.operations(b.add(integer(4 * (2 * n + 2)), masked), operation)
 
 
-def _codegen(emit_arm, element, rows):
-    """Code of a run: ``(single, opcode, flags, immediate, count, operands, tile, values[, adjoints])``."""
+def _codegen(emit_arm, element, rows, inlined=()):
+    """Code of a sweep: ``(single, runs, n_runs, operands, tile, values[, adjoints])``."""
 
     def codegen(context, builder, signature, args):
         builder.function.attributes.add("minsize")  # as in ``single``
-        _, opcode, flags, immediate, count, operands, tile, *buffers = args
-        operands, *buffers = pointers(builder, operands, *buffers)
-        run = {"flags": flags, "immediate": immediate, "count": count, "operands": operands, "tile": tile}
-        run |= {"values": buffers[0], "adjoints": buffers[-1], "element": element}
-        run["width"] = VECTOR // (8 if element is F64 else 4)
-        emit_switch(builder, opcode, lambda op: emit_arm(_TileArm(builder, op, **run)), rows)
+        _, runs, n_runs, operands, *buffers = args
+        before = builder.block
+        head, swept, missing, done = (builder.append_basic_block(n) for n in ("run", "swept", "missing", "done"))
+        end = builder.add(runs, builder.mul(n_runs, integer(RUN.itemsize)))
+        builder.cbranch(builder.icmp_unsigned("!=", runs, end), head, done)
+        builder.position_at_end(head)
+        run, at = builder.phi(I64), builder.phi(I64)
+        opcode, *fields = (_field(builder, run, name) for name in RUN.names)
+        switch = builder.switch(opcode, missing)
+        leaving = []
+        for op in rows:
+            block = builder.append_basic_block(op.name)
+            switch.add_case(integer(op.code), block)
+            builder.position_at_end(block)
+            arguments = [*fields, at, *buffers]
+            emit = _emit_arm if op in inlined else _call_arm
+            leaving.append((emit(builder, emit_arm, op, element, arguments), builder.block))
+            builder.branch(swept)
+        builder.position_at_end(missing)
+        builder.unreachable()  # as in ``emit_switch``
+        builder.position_at_end(swept)
+        following, next_run = builder.phi(I64), builder.add(run, integer(RUN.itemsize))
+        for value, block in leaving:
+            following.add_incoming(value, block)
+        for phi, first, later in ((run, runs, next_run), (at, operands, following)):
+            phi.add_incoming(first, before)
+            phi.add_incoming(later, swept)
+        builder.cbranch(builder.icmp_unsigned("!=", next_run, end), head, done)
+        builder.position_at_end(done)
         return context.get_dummy_value()
 
     return codegen
 
 
+def _field(builder, run, name):
+    """A field of the run at the address ``run``, in 64 bits."""
+    kind, offset = RUN.fields[name]
+    pointer = builder.inttoptr(builder.add(run, integer(offset)), POINTER)
+    value = builder.load(pointer, typ=ir.IntType(8 * kind.itemsize), align=kind.alignment)
+    return builder.sext(value, I64) if kind.kind == "i" else builder.zext(value, I64)
+
+
+def _emit_arm(builder, emit_arm, op, element, arguments):
+    """A run of ``op``; returns where the words of the next one begin."""
+    flags, immediate, count, operands, tile, *buffers = arguments
+    buffers = pointers(builder, *buffers)
+    run = {"flags": flags, "immediate": immediate, "count": count, "operands": operands, "tile": tile}
+    run |= {"values": buffers[0], "adjoints": buffers[-1], "element": element}
+    return emit_arm(_TileArm(builder, op, **run, width=VECTOR // (8 if element is F64 else 4)))
+
+
+def _call_arm(builder, emit_arm, op, element, arguments):
+    """As :func:`_emit_arm`, in a function of the row's own.
+
+    In one for all, the constants of every arm would be set up, and registers spilled, for every run of any.
+    """
+    kind = ir.FunctionType(I64, [I64] * len(arguments))
+    function = ir.Function(builder.module, kind, f"fastgraph.{emit_arm.__name__}.{element}.{op.name}")
+    function.linkage = "internal"
+    for attribute in ("noinline", "nounwind", "minsize"):
+        function.attributes.add(attribute)
+    inside = ir.IRBuilder(function.append_basic_block("entry"))
+    inside.ret(_emit_arm(inside, emit_arm, op, element, function.args))
+    return builder.call(function, arguments)
+
+
 # ``single`` is a literal, so that one kernel's source serves both precisions, and its closure holds nothing but
 # constants: Numba's disk cache would not recognise an intrinsic in a closure from one process to the next.
 @intrinsic(prefer_literal=True)
-def forward_run(typingctx, single, opcode, flags, immediate, count, operands, tile, values):
-    """Compute the results of one run."""
-    signature = types.void(single, *[types.intp] * 7)
-    return signature, _codegen(_forward_arm, F32 if single.literal_value else F64, (*TABLE, *FUSED))
+def forward_sweep(typingctx, single, runs, n_runs, operands, tile, values):
+    """Compute the results of ``n_runs`` runs."""
+    signature = types.void(single, *[types.intp] * 5)
+    element = F32 if single.literal_value else F64
+    return signature, _codegen(_forward_arm, element, (*TABLE, *FUSED), _INLINED)
 
 
 @intrinsic(prefer_literal=True)
-def reverse_run(typingctx, single, opcode, flags, immediate, count, operands, tile, values, adjoints):
-    """Hand what the operations of one run, in order, add to the adjoints of their operands."""
-    signature = types.void(single, *[types.intp] * 8)
+def reverse_sweep(typingctx, single, runs, n_runs, operands, tile, values, adjoints):
+    """Hand what the operations of ``n_runs`` runs, in order, add to the adjoints of their operands."""
+    signature = types.void(single, *[types.intp] * 6)
     return signature, _codegen(_reverse_arm, F32 if single.literal_value else F64, TABLE)

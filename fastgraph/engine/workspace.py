@@ -3,7 +3,9 @@
 In: a program, or a plan and the size of its tiles. Out: objects whose ``address`` a kernel takes.
 """
 
+import ctypes
 import struct
+import sys
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from fastgraph.engine.tiles import KEEP, VECTOR
 from fastgraph.jit import once
 from fastgraph.program import RUN
 
+DOUBLE = KIND[np.dtype(np.float64)]
 PADDING = 8  # slots after the last that a sweep of one set may read or write as part of a vector
 
 
@@ -21,37 +24,68 @@ class Table:
     """Addresses, strides and kinds, one of each per leaf or result; holds the arrays they point into.
 
     The strides lead from one input set to the next. Where arguments broadcast so that there is no one such stride,
-    they do so within ``inner`` sets, and ``columns`` has more rows: the strides of the batch's outer axes, of
-    ``dims`` steps each, the outermost first.
+    they do so within ``inner`` sets, and there are more of them: the strides of the batch's outer axes, of ``dims``
+    steps each.
     """
 
-    def __init__(self, columns, keep, dims=(), inner=0):
-        self.columns = columns
-        self.addresses, self.strides, self.kinds = columns[:3]
-        self.keep = keep
-        first, step = address_of(columns), columns.strides[0]
-        self.pointers = first, first + step, first + 2 * step
-        self.axes = (0, 0, 0, 0, 0)
-        if dims:
-            self._dims = np.array(dims, np.int64)
-            self.axes = len(dims), address_of(self._dims), first + 3 * step, step, inner
+    def __init__(self, addresses, layout, keep):
+        self.addresses, self.layout, self.keep = addresses, layout, keep
+        self.pointers = address_of(addresses), *layout.pointers
 
     @property
     def varying(self):
         """Which of them differ from set to set."""
-        return (self.strides != 0) | (self.columns[3:] != 0).any(0)
+        return self.layout.varying
 
     @classmethod
-    def of(cls, addresses, strides, keep):
-        """A table of float64 numbers."""
-        columns = np.zeros((3, len(addresses)), np.int64)
-        columns[0], columns[1] = addresses, strides
-        return cls(columns, keep)
+    def of(cls, addresses, strides, keep, kind=DOUBLE):
+        """A table of numbers of one kind, without axes."""
+        addresses = np.array(addresses, np.int64)
+        columns = np.empty((2, len(addresses)), np.int64)
+        columns[0], columns[1] = strides, kind
+        return cls(addresses, Layout(columns), keep)
 
 
-def address_of(array):
-    """Address of an array's first element."""
+class Layout:
+    """What tables of calls with arrays of the same shapes and strides share.
+
+    ``columns``: strides and kinds, then the strides of outer axes, the outermost first.
+    """
+
+    def __init__(self, columns, dims=(), inner=0):
+        self._columns = columns
+        first, step = address_of(columns), columns.strides[0]
+        self.pointers = first, first + step
+        self.varying = (columns[0] != 0) | (columns[2:] != 0).any(0)
+        self.axes = (0, 0, 0, 0, 0)
+        if dims:
+            self._dims = np.array(dims, np.int64)
+            self.axes = len(dims), address_of(self._dims), first + 2 * step, step, inner
+
+
+def _address_by_interface(array):
     return array.__array_interface__["data"][0]
+
+
+def _address_by_layout(array):
+    return _word_at(id(array) + _DATA).value
+
+
+# NumPy's ABI puts an array's address right after the object's head, and its C macros read it there; the interface makes
+# a dictionary with five more entries, 0.7 microseconds in place of 0.15, several times a call.
+_word_at, _DATA = ctypes.c_ssize_t.from_address, object.__basicsize__
+
+
+def _choose_address():
+    """How the address of an array's first element is found: by its layout where that is as NumPy documents it."""
+    if sys.implementation.name != "cpython":
+        return _address_by_interface
+    samples = [np.zeros(3), np.zeros((2, 5), np.int8)[1:, 2:], np.zeros(4)[::-1]]
+    agree = all(_address_by_layout(array) == _address_by_interface(array) for array in samples)
+    return _address_by_layout if agree else _address_by_interface
+
+
+address_of = _choose_address()
 
 
 def _set(record, **fields):
@@ -91,6 +125,7 @@ class OneSet:
             forward=forward.address,
             reverse=reverse.address,
         )
+        self.fields = memoryview(self.call.view(np.int64))  # by number, as those of Tiles
         self.address = address_of(self.call)
 
     def point(self, leaves, outputs, gradient=None, seeds=None):
@@ -109,7 +144,7 @@ class OneSet:
 
     def sweep(self, start, stop):
         """Sweep the input sets ``start`` to ``stop``."""
-        self.call["start"], self.call["stop"] = start, stop
+        self.fields[_FIRST], self.fields[_LAST] = start, stop
         kernels.run(self.address)
 
     def release(self):
@@ -159,17 +194,15 @@ class Tiling:
             )
         }
         self.total_offsets, self.spread_offsets = plan.totals * tile, plan.spread * tile
+        totals = np.full(plan.n_adjoints, tile_kernels.NOTHING)
+        totals[plan.totals] = np.arange(len(plan.totals))
+        sources = np.where(plan.finished, tile_kernels.FINISHED, totals[plan.gradient])
+        self.sources = np.ascontiguousarray(sources[wanted], np.int64)
         self.idle = []
 
     def _scaled(self, stream):
         words = (stream.operands >> 1) * self.tile | (stream.operands & KEEP)
         return np.ascontiguousarray(stream.runs, RUN), words.astype(np.uint32)
-
-    def gradient_from(self, totals):
-        """The summed gradient of every leaf (n_leaves,) but for what the epilogue adds to it."""
-        by_slot = np.zeros(self.plan.n_adjoints)
-        by_slot[self.plan.totals] = totals
-        return by_slot[self.plan.gradient]
 
     @property
     def nbytes(self):
@@ -187,7 +220,6 @@ class Tiles:
         self.values[plan.constants[1]] = tiling.program.constants[plan.constants[0], None]
         self.adjoints = _aligned(plan.n_adjoints, tile, dtype)
         self.adjoints[: TRASH + 1] = 0.0
-        self.sums = np.zeros((len(plan.outputs) + len(plan.totals), SUMS))
         record = np.zeros(1, tile_kernels.TILES)
         for name, (runs, operands) in tiling.streams.items():
             for what, value in (("runs", address_of(runs)), ("n", len(runs)), ("operands", address_of(operands))):
@@ -207,50 +239,70 @@ class Tiles:
             spread_offsets=address_of(tiling.spread_offsets),
             n_totals=len(plan.totals),
             total_offsets=address_of(tiling.total_offsets),
-            sums=address_of(self.sums),
             forward_kernel=tiling.forward.address,
             reverse_kernel=tiling.reverse.address,
         )
         self.record = record
         self.fields = memoryview(record.view(np.int64))  # by number: setting a field by name costs ten times as much
         self.address = address_of(record)
+        self.partials = None
 
-    def point(self, leaves, outputs=None, gradient=None, seeds=None):
-        """Name the inputs and results of the next sweeps; sums are kept here where there are no ``outputs``.
+    def point(self, leaves, outputs, gradient=None, seeds=None):
+        """Name the inputs and results of the next sweeps.
 
         Then do what is done once a call: sweep what depends on the uniform leaves only.
         """
         fields = self.fields
-        for at, table in zip(_TABLES, (leaves, outputs, gradient, seeds), strict=True):
+        for at, table in ((_LEAF, leaves), (_OUTPUT, outputs), (_GRADIENT, gradient), (_SEED, seeds)):
             if table is not None:
                 fields[at], fields[at + 1], fields[at + 2] = table.pointers
-        fields[_OUTER], fields[_OUTER + 1], fields[_OUTER + 2], fields[_OUTER + 3], fields[_OUTER + 4] = leaves.axes
+        fields[_OUTER], fields[_OUTER + 1], fields[_OUTER + 2], fields[_OUTER + 3], fields[_OUTER + 4] = (
+            leaves.layout.axes
+        )
         fields[_SEEDED] = seeds is not None
-        fields[_SUMMED] = outputs is None
         self.tables = (leaves, outputs, gradient, seeds)
         tile_kernels.prepare_tiles(self.address)
+
+    def point_sums(self, leaves, seeds, block, blocks):
+        """As :meth:`point`, for sums of the results over ``blocks`` blocks, at most, of so many sets."""
+        if self.partials is None or len(self.partials) <= blocks.bit_length():
+            self._make_sums(blocks.bit_length())
+        fields = self.fields
+        fields[_BLOCK] = block
+        fields[_STEP] = 0 if block <= self.tiling.lanes else 8 * SUMS
+        self.point(leaves, None, None, seeds)
+
+    def _make_sums(self, levels):
+        """Buffers for sums, of which those of ``levels`` sizes may wait; results are summed from now on."""
+        plan = self.tiling.plan
+        n = len(plan.outputs) + len(plan.totals)
+        self.sums = _aligned(n, 8 * SUMS, np.float64)
+        self.partials = np.empty((1 + levels, n))
+        self.results = np.empty(len(plan.outputs) + len(self.tiling.sources))
+        _set(
+            self.record,
+            summed=1,
+            sums=address_of(self.sums),
+            partials=address_of(self.partials),
+            sources=address_of(self.tiling.sources),
+            results=address_of(self.results),
+        )
 
     def sweep(self, start, stop):
         """Sweep the input sets ``start`` to ``stop``."""
         self.fields[_START], self.fields[_STOP] = start, stop
         tile_kernels.run_tiles(self.address)
 
-    def sums_of(self, start, stop):
-        """Sums over the input sets ``start`` to ``stop`` of the outputs, then of the plan's totals."""
-        self.sums[:] = 0.0
-        self.sweep(start, stop)
-        parts = self.sums
-        while parts.shape[1] > 1:
-            parts = parts[:, ::2] + parts[:, 1::2]
-        return parts[:, 0]
+    @property
+    def total(self):
+        """The sums over the sets of the last sweep: of the outputs, then of the plan's totals."""
+        return self.partials[0]
 
-    def finish(self, totals, gradient):
-        """Take the totals over the whole batch through the epilogue, and set what it adds to in ``gradient``."""
-        plan = self.tiling.plan
-        with np.errstate(over="ignore"):  # float32
-            self.adjoints[plan.totals] = totals[:, None]
+    def finish(self):
+        """From :attr:`total`, over the whole batch: the outputs, and the wanted gradients."""
         tile_kernels.finish_tiles(self.address)
-        gradient[plan.finished] = self.adjoints[plan.gradient[plan.finished], 0]
+        results, m = self.results.copy(), len(self.tiling.plan.outputs)
+        return results[:m], results[m:]
 
     def release(self):
         """Forget the caller's arrays."""
@@ -260,23 +312,24 @@ class Tiles:
 class Few:
     """A workspace for up to ``lanes`` input sets, with buffers of its own for inputs and results.
 
-    As :class:`Single`: copying a few numbers in and out costs less than telling the kernels where they are. A call
-    takes 4 microseconds beside the sweep in place of 30.
+    As :class:`Single`: copying a few numbers in and out costs less than telling the kernels where they are.
+
+    Attributes
+    ----------
+    inputs : ndarray (n_leaves, lanes)
+    results : ndarray (m + n_leaves, lanes)
+        Outputs, then the gradient.
     """
 
     LANES = (16, 32, 64, 256)  # a tile of each size, and four
 
-    def __init__(self, program, tiling, lanes):
+    def __init__(self, program, workspace, lanes, with_gradient):
         n, m = program.n_leaves, len(program.outputs)
         self.inputs = np.zeros((n, lanes))
-        self.outputs = np.empty((m, lanes))
-        self.gradient = np.zeros((n, lanes))
-        self._tiles = Tiles(tiling)
-        self._tiles.point(*(_rows(part) for part in (self.inputs, self.outputs, self.gradient)))
-
-    def sweep(self, n_sets):
-        """Sweep the first ``n_sets`` columns of ``inputs``."""
-        self._tiles.sweep(0, n_sets)
+        self.results = np.zeros((m + n, lanes))
+        self.workspace = workspace
+        workspace.point(*map(_rows, (self.inputs, self.results[:m], *[self.results[m:]][:with_gradient])))
+        self.sweep = workspace.sweep  # (0, n_sets): the first columns
 
 
 def _rows(array):
@@ -285,12 +338,15 @@ def _rows(array):
     return Table.of(address_of(array) + step * np.arange(len(array)), size, array)
 
 
-def _field(name):
-    return tile_kernels.TILES.names.index(name)
+def _field(name, record=tile_kernels.TILES):
+    return record.names.index(name)
 
 
-_TABLES = [_field(f"{table}_addresses") for table in ("leaf", "output", "gradient", "seed")]
-_OUTER, _SEEDED, _SUMMED, _START, _STOP = map(_field, ("outer_n", "seeded", "summed", "start", "stop"))
+_LEAF, _OUTPUT, _GRADIENT, _SEED = (_field(f"{table}_addresses") for table in ("leaf", "output", "gradient", "seed"))
+_OUTER, _SEEDED, _BLOCK, _STEP, _START, _STOP = map(
+    _field, ("outer_n", "seeded", "block", "sums_step", "start", "stop")
+)
+_FIRST, _LAST = _field("start", kernels.CALL), _field("stop", kernels.CALL)
 
 
 def _aligned(slots, tile, dtype):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fastgraph.ops import MAX_ARITY, TABLE
+from fastgraph.ops.dual import curvature
 from fastgraph.ops.fused import FUSED
 
 ARITY = np.array([op.arity for op in TABLE], dtype=np.int64)
@@ -14,6 +15,10 @@ FLOWS = np.array([op.flows + (False,) * (MAX_ARITY - op.arity) for op in TABLE],
 SCALES = np.array([op.scales for op in TABLE], dtype=np.bool_)
 # Whether the partials read the value of operand k, or, last, of the result.
 READS = np.array([(*op.reads[:-1], *[False] * (MAX_ARITY - op.arity), op.reads[-1]) for op in TABLE], dtype=np.bool_)
+# Whether partial k has a derivative by operand j that is not structurally 0.
+SECOND = np.zeros((len(TABLE), MAX_ARITY, MAX_ARITY), dtype=np.bool_)
+for _op in TABLE:
+    SECOND[_op.code, : _op.arity, : _op.arity] = curvature(_op)
 # Arity by opcode with the fused pairs, and their opcodes by inner op, outer op and operand.
 FORWARD_ARITY = np.array([op.arity for op in (*TABLE, *FUSED)], dtype=np.int64)
 PAIRS = np.full((len(TABLE), len(TABLE), 2), -1, dtype=np.int64)

@@ -5,6 +5,7 @@ derivative needs no second table: the partials of a row, run on this algebra, ca
 """
 
 from fastgraph.ops import OPS, contribution
+from fastgraph.ops.row import Anything
 
 
 class Pair:
@@ -91,6 +92,8 @@ class Dual:
     0.0
     """
 
+    differentiable = True
+
     def __init__(self, m):
         self.inner = m
 
@@ -147,6 +150,30 @@ def tangent_of(m, op, result, primals, tangents):
         if share is not None:
             total = share if total is None else total + share
     return total
+
+
+def curvature(op):
+    """Per operands j and k, whether partial k can change with operand j at all: whether it has a tangent.
+
+    Read off the row: ``abs`` has none, since its partial is a sign, whose partial in turn is 0.
+
+    Examples
+    --------
+    >>> curvature(OPS["mul"])
+    [[False, True], [True, False]]
+    """
+    dual = Dual(Anything())
+    return [[_has_tangent(dual, op, j, k) for k in range(op.arity)] for j in range(op.arity)]
+
+
+def _has_tangent(dual, op, j, k):
+    anything = dual.inner
+    operands = [dual.pair(anything, anything if i == j else None) for i in range(op.arity)]
+    result = dual.pair(anything, anything if op.flows[j] else None)
+    # The immediate is a pair, too: as a left operand, Anything would swallow the tangent.
+    immediate = () if op.immediate is None else (dual.pair(anything),)
+    share = contribution(dual, dual.pair(anything), op.partials(dual, result, *operands, *immediate)[k])
+    return _tangent(share) is not None
 
 
 def _primal(value):

@@ -166,6 +166,10 @@ class Oracle:
         x, y = self.abs(x), self.abs(y)
         return Real(INF) if x == INF or y == INF else Real(_mp.sqrt(x.value**2 + y.value**2))
 
+    def direction(self, x, y):
+        x, h = Real(x), self.hypot(x, y)
+        return Real(0) if h == 0.0 else x / h
+
     def atan2(self, y, x):
         y, x = Real(y), Real(x)
         if x.isnan or y.isnan:

@@ -66,6 +66,9 @@ class Op:
         Name of the NumPy ufunc that records this op, where it is not ``name``.
     operator
         Stem of the Python operator method that records this op: ``"add"`` for ``__add__`` and ``__radd__``.
+    switch
+        ``(m, r, *operands) -> number``: zero where the op or its derivative jumps, else how far that is away; None for
+        an op that is smooth wherever it is finite.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Op:
     commutative: bool = False
     ufunc: str = ""
     operator: str = ""
+    switch: Callable | None = None
     code: int = field(default=-1, compare=False)
 
     @cached_property
@@ -124,6 +128,8 @@ class Op:
 
 class Anything:
     """The algebra that knows nothing: every operation and function gives itself. Shows the structure of a rule."""
+
+    differentiable = False
 
     def _same(self, *args):
         return self

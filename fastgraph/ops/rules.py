@@ -1,6 +1,13 @@
 """Rules of the op table that need more than a line.
 
 In: an algebra ``m``, the result ``r``, operands. Out: values, or partials as ``Op`` describes them.
+
+Partials are differentiated again, to any order, by the algebras that record or carry derivatives. So a rule
+
+- selects a special case by ``where`` only if its derivatives too are those of the constant it gives: what is NaN
+  outside the domain gets a NaN operand, and a limit whose slope counts is computed, not given;
+- has no ``abs`` or ``sign`` where the function is smooth: their derivative at 0 is 0 by convention;
+- adds no terms whose derivatives would cancel.
 """
 
 import math
@@ -12,9 +19,38 @@ def truth(m, mask):
     return m.where(mask, 1.0, 0.0)
 
 
+def vanishing(m, value):
+    """``value``, constant where it has underflowed to 0: there its derivatives would be 0 * inf."""
+    return m.where(value == 0.0, 0.0, value)
+
+
 def flat(arity):
     """Partials of an op that is constant wherever it is differentiable."""
     return lambda m, r, *args: (0,) * arity
+
+
+def at_zero(m, r, x, *rest):
+    return x
+
+
+def at_either_zero(m, r, x, y):
+    return m.minimum(m.abs(x), m.abs(y))
+
+
+def at_tie(m, r, x, y):
+    return m.where(x == y, 0.0, x - y)  # also where both are the same infinity
+
+
+def at_integer(m, r, x):
+    return x - m.rint(x)
+
+
+def at_half(m, r, x):
+    return 0.5 - m.abs(x - r)
+
+
+def at_multiple(m, r, x, y):
+    return m.minimum(m.abs(r), m.abs(y) - m.abs(r))
 
 
 def larger(m, x, y):
@@ -31,10 +67,39 @@ def copysign_partials(m, r, x, y):
     return m.sign(x) * m.where(y != y, 1.0, m.copysign(1.0, y)), 0
 
 
-def sech_squared(m, x):
-    # Not 1 - tanh(x)**2, which has lost half its digits at x = 10.
-    q = 1.0 / m.cosh(x)
-    return (q * q,)
+def sech_squared(m, x, height=1.0):
+    """(height / cosh(x))**2. Not 1 - tanh(x)**2, which has lost half its digits at x = 10."""
+    q = vanishing(m, height / m.cosh(x))
+    return q * q
+
+
+def sigmoid_partials(m, r, x):
+    return (sech_squared(m, 0.5 * x, 0.5),)
+
+
+def bell(m, square):
+    """exp(-square)."""
+    return vanishing(m, m.exp(-square))
+
+
+def positive(m, x):
+    """``x``, or NaN where it is negative; -0 becomes 0."""
+    return m.where(x < 0.0, NAN, x + 0.0)
+
+
+def one_less_square(m, x):
+    """1 - x**2 in one rounding; (1 - x) * (1 + x) would have a derivative that cancels near 0."""
+    return m.fma(-x, x, 1.0)
+
+
+FAR = 2.0**28  # from here on 1 + x*x is x*x, in binary64 and so in binary32, and x**4 is far from overflow
+
+
+def atan_partials(m, r, x):
+    # 1 / (x*x) as a square, so that its derivatives do not underflow before they have to.
+    far = m.abs(x) > FAR
+    q = 1.0 / m.where(far, x, 1.0 + x * x)
+    return (m.where(far, q * q, q),)
 
 
 def mod(m, x, y):
@@ -44,37 +109,66 @@ def mod(m, x, y):
 
 
 def pow_partials(m, r, x, y):
-    by_x = m.where(y == 0.0, 0.0, y * m.pow(x, y - 1.0))
+    # At y = 0 the first is 0, and its derivative by y is 1 / x, except where 0 * inf or 0 * nan would come of it.
+    power = m.pow(x, y - 1.0)
+    constant = (y == 0.0) & ((m.abs(power) == INF) | (power != power))
+    by_x = m.where(constant, 0.0, y * power)
     by_y = m.where((x == 0.0) & (y > 0.0), 0.0, r * m.log(x))
     return by_x, by_y
 
 
+LOWEST_POWER, HIGHEST_POWER = -(2**31), 2**31 - 1
+
+
 def powi_partials(m, r, x, n):
-    return (m.where(n == 0, 0.0, n * m.powi(x, n - 1)),)
+    # Below the lowest immediate, which matters where they are recorded, a power takes an operand.
+    recorded_lowest = type(n) is int and n == LOWEST_POWER
+    power = m.pow(x, n - 1.0) if recorded_lowest else m.powi(x, n - 1)
+    return (m.where(n == 0, 0.0, n * power),)
 
 
-def origin_safe(m, r, numerator):
-    return m.where(r == 0.0, 0.0, numerator / r)
+HIGHEST_POLYGAMMA = 127
+
+
+def polygamma_partials(m, r, x, n):
+    # The function is NaN for a higher order; where it is recorded it has no name either.
+    recorded_highest = type(n) is int and n == HIGHEST_POLYGAMMA
+    return (NAN if recorded_highest else m.polygamma(x, n + 1),)
+
+
+def direction(m, x, y, h):
+    """x / h, 0 at the origin, for ``h = hypot(x, y)``.
+
+    Its derivative cancels near an axis. An algebra whose values are differentiated again says so, and gets the op
+    whose partials do not.
+    """
+    if getattr(m, "differentiable", False):
+        return m.direction(x, y)
+    return m.where(h == 0.0, 0.0, x / h)
+
+
+def direction_partials(m, r, x, y):
+    h = m.hypot(x, y)
+    sine = direction(m, y, x, h)
+    share, at_origin = sine / h, h == 0.0
+    return m.where(at_origin, 0.0, sine * share), m.where(at_origin, 0.0, -(r * share))
 
 
 def atan2_partials(m, r, y, x):
     h = m.hypot(x, y)
     at_origin = h == 0.0
-    return m.where(at_origin, 0.0, (x / h) / h), m.where(at_origin, 0.0, -(y / h) / h)
+    by_y, by_x = direction(m, x, y, h) / h, -direction(m, y, x, h) / h
+    return m.where(at_origin, 0.0, by_y), m.where(at_origin, 0.0, by_x)
 
 
 def xlogy_partials(m, r, x, y):
-    return m.where((x == 0.0) & (y == 0.0), 0.0, m.log(y)), m.where(x == 0.0, 0.0, x / y)
-
-
-def sigmoid_partials(m, r, x):
-    t = m.exp(-m.abs(x))
-    return (t / ((1.0 + t) * (1.0 + t)),)
+    origin = (x == 0.0) & (y == 0.0)
+    return m.where(origin, 0.0, m.log(y)), m.where(origin, 0.0, x / y)
 
 
 def logaddexp_partials(m, r, x, y):
-    tie = x == y  # also where both are the same infinity
-    return m.where(tie, 0.5, m.sigmoid(x - y)), m.where(tie, 0.5, m.sigmoid(y - x))
+    same = (x == y) & (m.abs(x) == INF)  # the difference of equal infinities is NaN
+    return m.where(same, 0.5, m.sigmoid(x - y)), m.where(same, 0.5, m.sigmoid(y - x))
 
 
 SQRT_HALF = 0.7071067811865476
@@ -82,6 +176,14 @@ ONE_OVER_SQRT_2PI = 0.3989422804014327
 SQRT_2_OVER_PI = 0.7978845608028654
 TWO_OVER_SQRT_PI = 1.1283791670955126
 LN2, LN10 = math.log(2.0), math.log(10.0)
+
+
+def log_ndtr_partials(m, r, x):
+    # Far out it is -x to the last bit, and -erfcx' would underflow.
+    near = vanishing(m, SQRT_2_OVER_PI / m.erfcx(x * -SQRT_HALF))
+    return (m.where(x < -FAR, -x, near),)
+
+
 # -erfcx'(x) * x**2 in t = 1 - 8 / (x + 3), for x >= 1, by Chebyshev interpolation: relative error 2**-57.
 ERFCX_SLOPE = (
     # fmt: off
@@ -119,4 +221,4 @@ def erfcx_partials(m, r, x):
     slope = ERFCX_SLOPE[-1]
     for coefficient in ERFCX_SLOPE[-2::-1]:
         slope = m.fma(slope, t, coefficient)
-    return (m.where(x < 1.0, 2.0 * x * r - TWO_OVER_SQRT_PI, -slope / (x * x)),)
+    return (m.where(x < 1.0, 2.0 * x * r - TWO_OVER_SQRT_PI, (-slope / x) / x),)

@@ -158,12 +158,11 @@ def _reduce(row, out, kinds, largest, codes):
             row[1], row[2], row[3] = out[x, 1], row[3], row[2]
             return -1, True, 0.0
         # A choice by c != 0 is one by c, NaN included.
-        if (kind == codes[NE] or kind == codes[EQ]) and kinds[out[x, 2]] == CONSTANT:
-            if _number(out[x, 2], out) == 0.0:
-                if kind == codes[EQ]:
-                    row[2], row[3] = row[3], row[2]
-                row[1] = out[x, 1]
-                return -1, True, 0.0
+        if (kind == codes[NE] or kind == codes[EQ]) and kinds[out[x, 2]] == CONSTANT and _number(out[x, 2], out) == 0.0:
+            if kind == codes[EQ]:
+                row[2], row[3] = row[3], row[2]
+            row[1] = out[x, 1]
+            return -1, True, 0.0
         return -1, False, 0.0
     if code != codes[ADD] and code != codes[SUB] and code != codes[MUL] and code != codes[DIV]:
         return -1, False, 0.0

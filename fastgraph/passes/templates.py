@@ -1,8 +1,8 @@
-"""Templates: what the rules of the table record, traced once and then repeated in bulk by the passes that differentiate.
+"""Templates: what rules of the table record, traced once and then repeated in bulk by the passes that differentiate.
 
-In: for every operation a key that says which derivative of which op is wanted. Out: ``Templates``, rows in which
-operands are places: those of the operation (its operands, its result, their tangents or its adjoint), constants, and
-earlier rows of the same template. Tracing runs a rule on ``Symbols``; a graph of a million operations needs some dozens.
+In: for every operation which derivative of which op is wanted. Out: ``Templates``, rows whose operands are places:
+those of the operation (its operands, its result, their tangents or its adjoint), constants, and earlier rows of the
+same template. Tracing runs a rule on ``Symbols``; a graph of a million operations needs some dozens.
 """
 
 from collections.abc import Callable
@@ -161,4 +161,3 @@ def constant_rows(first, count):
     rows = np.zeros((count, N_COLUMNS), np.uint32)
     rows[:, 0], rows[:, 1] = CONSTANT, first + np.arange(count)
     return rows
-

@@ -115,6 +115,21 @@ def hypot(m, x, y):
     return m.rare(odd, lambda: m.where((x == INF) | (y == INF), INF, m.where(x + y <= INF, value, NAN)), value)
 
 
+@function
+def direction(m, x, y):
+    """x / hypot(x, y), 0 at the origin; within 1.2 ulp."""
+    larger = m.where(m.abs(x) > m.abs(y), m.abs(x), m.abs(y))
+    odd = ~((larger < 2.0**500) & (larger > 2.0**-450))
+    value = m.rare(odd, lambda: _direction_far(m, x, y, larger), x / m.hypot(x, y))
+    return m.where((x == 0.0) & (y == 0.0), 0.0, value)
+
+
+def _direction_far(m, x, y, larger):
+    factor = m.where(larger > 1.0, 2.0**-600, 2.0**600)
+    h = m.hypot(x * factor, y * factor)
+    return m.where(larger > 1.0, (x / h) * factor, (x * factor) / h)  # a small x beside a large y must not vanish
+
+
 def _hypot_far(m, larger, smaller):
     factor = m.where(larger > 1.0, 2.0**-600, 2.0**600)
     back = m.where(larger > 1.0, 2.0**600, 2.0**-600)

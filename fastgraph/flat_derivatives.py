@@ -1,0 +1,275 @@
+"""Flat derivatives: the derivative methods of a function seen as Rⁿ → Rᵐ, in the form that solvers take.
+
+In: one array of all inputs, and directions like it. Out: vectors and matrices. Sweeps are those of ``derivatives``.
+"""
+
+import numpy as np
+
+from fastgraph.arguments import is_sum
+from fastgraph.layout import addresses_of
+
+
+class FlatDerivatives:
+    """Base of :class:`Flat`."""
+
+    def jvp(self, x, tangents, /, *, axis=-1, out=None, threads=None, reduce=None, progress=None, **parameters):
+        """Evaluate all outputs and the product of the Jacobian by all inputs with tangents.
+
+        Parameters
+        ----------
+        x, axis, out, threads, reduce, progress, **parameters
+            As for :meth:`value_and_grad`.
+        tangents : array_like, shape (…, n), or (n, …) with ``axis=0``
+            Broadcasts with the batch of ``x``: k directions at one point have shape ``(k, n)``.
+
+        Returns
+        -------
+        outputs, output_tangents : numpy.float64 or ndarray
+            As of a call.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call of the function.
+        """
+        self._need_inputs()
+        function = self.function._derived("tangents", self._positions)
+        call = self._call(x, axis, parameters)
+        call.bind(tangents, "tangents", self.n, "inputs")
+        summed = is_sum(reduce, out, self.function.label)
+        if summed:
+            totals, _ = self._sum_derived(function, call, threads, progress)
+            parts = np.split(totals, 2)
+            return tuple(parts) if self._shape else (parts[0][0], parts[1][0])
+        place = call.place([("y", self._shape), ("the tangent of y", self._shape)], out)
+        self._sweep_derived(
+            function, call, [(target, self._shape) for target in place.targets], None, threads, progress
+        )
+        results = place.finish()
+        return tuple(results if out is None else out)
+
+    def hvp(
+        self, x, vector, /, *, axis=-1, weights=None, out=None, threads=None, reduce=None, progress=None, **parameters
+    ):  # fmt: skip
+        """Evaluate the product of the Hessian of the scalar output, by all inputs, with a vector.
+
+        Parameters
+        ----------
+        x, axis, threads, reduce, progress, **parameters
+            As for :meth:`value_and_grad`.
+        vector : array_like, shape (…, n), or (n, …) with ``axis=0``
+            Broadcasts with the batch of ``x``.
+        weights : array_like, shape (…, m), or (m, …) with ``axis=0``, optional
+            Take the Hessian of the sum of the outputs times these, a Lagrangian.
+        out : ndarray, optional
+            The product to write to.
+
+        Returns
+        -------
+        ndarray, shape (…, n), or (n, …) with ``axis=0``
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call of the function; also if there are several outputs and no ``weights``.
+        """
+        self._need_inputs()
+        summed = is_sum(reduce, out, self.function.label)
+        call, scalar_function = self._scalar_call(x, axis, parameters, weights, "hvp")
+        call.bind(vector, "vector", self.n, "inputs")
+        function = scalar_function._derived("directional", self._positions)
+        if summed:
+            wanted = np.concatenate(
+                [self.leaf_is_input, np.zeros(function.program.n_leaves - len(self.leaf_is_input), np.bool_)]
+            )
+            return self._sum_derived(function, call, threads, progress, wanted)[1]
+        place = call.place([("the product", (self.n,))], None if out is None else [out])
+        value = np.empty(call.batch, self.function.dtype)
+        self._sweep_derived(function, call, [(value, ())], place.targets[0], threads, progress)
+        (result,) = place.finish()
+        return result if out is None else out
+
+    def jacobian(self, x, /, *, axis=-1, threads=None, reduce=None, progress=None, **parameters):
+        """Evaluate the Jacobian by all inputs.
+
+        Parameters
+        ----------
+        x, axis, threads, reduce, progress, **parameters
+            As for :meth:`value_and_grad`.
+
+        Returns
+        -------
+        ndarray, shape (…, m, n), or (m, n, …) with ``axis=0``; without m for one scalar output
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call of the function.
+
+        Notes
+        -----
+        As :meth:`Function.jacobian`.
+        """
+        self._need_inputs()
+        options = {"axis": axis, "threads": threads, "reduce": reduce, "progress": progress}
+        if not self._shape:
+            return self.grad(x, **options, **parameters)
+        return self._table("jacobian", self.function, x, (self.m, self.n), options, parameters)
+
+    def hessian(self, x, /, *, axis=-1, weights=None, threads=None, reduce=None, progress=None, **parameters):
+        """Evaluate the Hessian of the scalar output by all inputs.
+
+        Parameters
+        ----------
+        x, axis, threads, reduce, progress, **parameters
+            As for :meth:`value_and_grad`.
+        weights : optional
+            As for :meth:`hvp`.
+
+        Returns
+        -------
+        ndarray, shape (…, n, n), or (n, n, …) with ``axis=0``
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call of the function; also if there are several outputs and no ``weights``.
+        """
+        self._need_inputs()
+        options = {"axis": axis, "threads": threads, "reduce": reduce, "progress": progress}
+        if weights is None:
+            self.function.signature.need_scalar_output("hessian", "or weigh them: weights=")
+            return self._table("hessian", self.function, x, (self.n, self.n), options, parameters)
+        call, function = self._scalar_call(x, axis, parameters, weights, "hessian")
+        return self._general("hessian", function, call, options)
+
+    def sparse_jacobian_values(
+        self, x, /, *, axis=-1, out=None, threads=None, reduce=None, progress=None, **parameters
+    ):  # fmt: skip
+        """Evaluate the entries of the Jacobian by all inputs that are in its pattern, ``f.jacobian_sparsity()``.
+
+        Parameters
+        ----------
+        x, axis, threads, reduce, progress, **parameters
+            As for :meth:`value_and_grad`.
+        out : ndarray, optional
+            To write to.
+
+        Returns
+        -------
+        ndarray, shape (…, nnz), or (nnz, …) with ``axis=0``
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call of the function.
+        """
+        self._need_inputs()
+        options = {"axis": axis, "out": out, "threads": threads, "reduce": reduce, "progress": progress}
+        return self._entries("jacobian", self.function, x, options, parameters)
+
+    def sparse_hessian_values(
+        self, x, /, *, axis=-1, weights=None, out=None, threads=None, reduce=None, progress=None, **parameters
+    ):  # fmt: skip
+        """Evaluate the entries of the Hessian by all inputs that are in its pattern, ``f.hessian_sparsity()``.
+
+        Parameters
+        ----------
+        x, axis, weights, threads, reduce, progress, **parameters
+            As for :meth:`hessian`.
+        out : ndarray, optional
+            To write to.
+
+        Returns
+        -------
+        ndarray, shape (…, nnz), or (nnz, …) with ``axis=0``
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call of the function; also if there are several outputs and no ``weights``.
+        """
+        self._need_inputs()
+        options = {"axis": axis, "out": out, "threads": threads, "reduce": reduce, "progress": progress}
+        if weights is None:
+            self.function.signature.need_scalar_output("sparse_hessian_values", "or weigh them: weights=")
+            return self._entries("hessian", self.function, x, options, parameters)
+        call, function = self._scalar_call(x, axis, parameters, weights, "sparse_hessian_values")
+        return self._general_entries("hessian", function, call, options)
+
+    def sparse_jacobian(self, x, /, *, threads=None, **parameters):
+        """The Jacobian of one input set as a ``scipy.sparse.csr_array``; see :meth:`Function.sparse_jacobian`."""
+        values = self.sparse_jacobian_values(x, threads=threads, **parameters)
+        return self.function._csr(values, self.function.jacobian_sparsity(), "sparse_jacobian")
+
+    def sparse_hessian(self, x, /, *, weights=None, threads=None, **parameters):
+        """The Hessian of one input set as a ``scipy.sparse.csr_array``; see :meth:`Function.sparse_hessian`."""
+        values = self.sparse_hessian_values(x, weights=weights, threads=threads, **parameters)
+        return self.function._csr(values, self.function.hessian_sparsity(), "sparse_hessian")
+
+    # -- sweeps of derived functions ------------------------------------------------------------------------
+    @property
+    def _positions(self):
+        return self.function.signature.differentiable
+
+    def _scalar_call(self, x, axis, parameters, weights, what):
+        """The call, with the weights after its arrays, and the function of one scalar output that it is about."""
+        call = self._call(x, axis, parameters)
+        if weights is None:
+            self.function.signature.need_scalar_output(what, "or weigh them: weights=")
+            return call, self.function
+        call.bind(weights, "weights", self.m, "outputs", self._shape)
+        return call, self.function._derived("weighted")
+
+    def _table(self, kind, function, x, shape, options, parameters):
+        """The entries that a derived function has as its outputs, or else set by set."""
+        derived = function._derived(kind, self._positions)
+        if derived is None:
+            return self._general(kind, function, self._call(x, options["axis"], parameters), options)
+        entries = derived.flat(x, **options, **parameters)
+        if options["reduce"] is not None:
+            return entries.reshape(shape)
+        return (
+            entries.reshape(*shape, *entries.shape[1:])
+            if options["axis"] == 0
+            else entries.reshape(*entries.shape[:-1], *shape)
+        )
+
+    def _entries(self, kind, function, x, options, parameters):
+        """The values of a pattern: the outputs of a derived function, or else set by set."""
+        derived = function._derived(f"sparse {kind}", self._positions)
+        if derived is not None:
+            return derived.flat(x, **options, **parameters)
+        return self._general_entries(kind, function, self._call(x, options["axis"], parameters), options)
+
+    def _general_entries(self, kind, function, call, options):
+        out, first = options["out"], options["axis"] == 0
+        summed = is_sum(options["reduce"], out, self.function.label)
+        place = np.moveaxis(out, 0, -1) if first and isinstance(out, np.ndarray) and out.ndim else out
+        values = function._sparse_values(
+            kind, call.arguments_of(function), call.batch, self._positions, place, options["threads"], summed,
+            options["progress"],
+        )  # fmt: skip
+        return out if out is not None else np.moveaxis(values, -1, 0) if first else values
+
+    def _general(self, kind, function, call, options):
+        """A table of each set, variables first if the call says so."""
+        summed = is_sum(options["reduce"], None, self.function.label)
+        table = getattr(function, f"_{kind}_table")(
+            call.arguments_of(function), call.batch, self._positions, options["threads"], summed, options["progress"]
+        )
+        return np.moveaxis(table, (-2, -1), (0, 1)) if options["axis"] == 0 and not summed else table
+
+    def _sweep_derived(self, function, call, outputs, gradient, threads, progress):
+        """Sweep ``function``, whose leaves are those of the call and what it has bound besides, over every set."""
+        sweeper = function.sweeper
+        leaves = call.leaves(sweeper.one_by_one(call.sets, gradient is not None))
+        wanted = None
+        if gradient is not None:
+            wanted = addresses_of(
+                [*self.pairs(gradient, None), *((None, shape) for _, shape in call.bound)], call.batch
+            )
+        sweeper.sweep(call.sets, leaves, addresses_of(outputs, call.batch), wanted, threads, None, progress)
+
+    def _sum_derived(self, function, call, threads, progress, wanted=None):
+        return function.sweeper.sum(call.sets, call.leaves(False), wanted, threads, None, progress)

@@ -1,0 +1,318 @@
+"""Sparse derivatives: Jacobians and Hessians of which only the entries that can differ from 0 are computed.
+
+In: arguments as for a call. Out: a pattern, fixed for a function; the values of its entries; SciPy's sparse arrays.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastgraph.arguments import is_sum
+from fastgraph.errors import ShapeError
+from fastgraph.layout import Results
+from fastgraph.sparsity import (
+    Pattern,
+    distance2_coloring,
+    hessian_pattern,
+    jacobian_pattern,
+    n_colors,
+    recover_columns,
+    recover_rows,
+    recover_star,
+    star_coloring,
+)
+
+ROW_COST = 2  # sweeps along columns that a sweep along rows costs
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """How the entries of a matrix are had from few sweeps.
+
+    Attributes
+    ----------
+    by_rows : bool
+        Whether directions are cotangents.
+    directions : ndarray (k, n), or (k, m) by rows
+    recover : int64 (nnz,)
+        Where each entry stands in the product of the directions with the matrix, raveled.
+    """
+
+    by_rows: bool
+    directions: np.ndarray
+    recover: np.ndarray
+
+    @classmethod
+    def of(cls, pattern, colors, recovered, dtype, by_rows=False):
+        """From colours and the place (direction, column) of each entry."""
+        k = n_colors(colors)
+        directions = np.zeros((k, len(colors)), dtype)
+        chosen = np.flatnonzero(colors >= 0)
+        directions[colors[chosen], chosen] = 1.0
+        width = pattern.shape[1] if by_rows else pattern.shape[0]
+        return cls(by_rows, directions, recovered[0] * width + recovered[1])
+
+
+class SparseDerivatives:
+    """Base of :class:`Function`."""
+
+    def jacobian_sparsity(self, wrt=None):
+        """Where the Jacobian may differ from 0.
+
+        Parameters
+        ----------
+        wrt : str or sequence of str, optional
+            The arguments to differentiate by; the default is every input and no parameter.
+
+        Returns
+        -------
+        Pattern
+            A row for each scalar of the outputs, a column for each of the chosen arguments, in order of declaration.
+            Fixed for the function, whatever the arguments are: both sides of every ``where`` count.
+
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph()
+        >>> x = graph.input("x", shape=3)
+        >>> graph.output(x[:-1] * x[1:])
+        >>> graph.compile().jacobian_sparsity().to_dense().astype(int)
+        array([[1, 1, 0],
+               [0, 1, 1]])
+        """
+        return self._sparsity("jacobian", self.signature.wrt(wrt)[0])
+
+    def hessian_sparsity(self, wrt=None):
+        """Where the Hessian of the output, or of any weighted sum of the outputs, may differ from 0.
+
+        Parameters
+        ----------
+        wrt : optional
+            As for :meth:`jacobian_sparsity`.
+
+        Returns
+        -------
+        Pattern
+            Symmetric; a row and a column for each scalar of the chosen arguments, in order of declaration.
+        """
+        return self._sparsity("hessian", self.signature.wrt(wrt)[0])
+
+    def sparse_jacobian(self, /, *args, wrt=None, threads=None, **named):
+        """Evaluate the Jacobian of one input set as a sparse matrix.
+
+        Parameters
+        ----------
+        *args, **named : float or array_like
+            As for a call, without batch axes.
+        wrt, threads : optional
+            As for :meth:`jacobian`.
+
+        Returns
+        -------
+        scipy.sparse.csr_array
+            Of the pattern of :meth:`jacobian_sparsity`, entries that happen to be 0 included.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call; also if there is a batch: :meth:`sparse_jacobian_values` takes one.
+        ImportError
+            If SciPy is not installed.
+        """
+        values = self.sparse_jacobian_values(*args, wrt=wrt, threads=threads, **named)
+        return self._csr(values, self.jacobian_sparsity(wrt), "sparse_jacobian")
+
+    def sparse_jacobian_values(
+        self, /, *args, wrt=None, out=None, threads=None, reduce=None, progress=None, **named
+    ):  # fmt: skip
+        """Evaluate the entries of the Jacobian that are in its pattern.
+
+        Parameters
+        ----------
+        *args, **named, wrt, threads, reduce, progress
+            As for :meth:`jacobian`.
+        out : ndarray, optional
+            Of the function's dtype and the result's shape.
+
+        Returns
+        -------
+        ndarray, shape batch + (nnz,)
+            In the order of :meth:`jacobian_sparsity`.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call.
+
+        Notes
+        -----
+        Columns that share no row are swept as one direction, or rows that share no column if they need fewer sweeps:
+        a distance-2 colouring (Curtis, Powell and Reid 1974; Gebremedhin, Manne and Pothen, "What color is your
+        Jacobian?", SIAM Review 47, 2005). Of a small function the entries are the outputs of one derived program.
+
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph()
+        >>> x = graph.input("x", shape=3)
+        >>> graph.output(x[:-1] * x[1:])
+        >>> graph.compile().sparse_jacobian_values([1.0, 2.0, 3.0])
+        array([2., 1., 3., 2.])
+        """
+        summed = is_sum(reduce, out, self.label)
+        positions, _ = self.signature.wrt(wrt)
+        arrays, batch = self.signature.bind(args, named)
+        return self._sparse_values("jacobian", arrays, batch, positions, out, threads, summed, progress)
+
+    def sparse_hessian(self, /, *args, wrt=None, weights=None, threads=None, **named):
+        """Evaluate the Hessian of one input set as a sparse matrix.
+
+        Parameters
+        ----------
+        *args, **named : float or array_like
+            As for a call, without batch axes.
+        wrt, weights, threads : optional
+            As for :meth:`hessian`.
+
+        Returns
+        -------
+        scipy.sparse.csr_array
+            Of the pattern of :meth:`hessian_sparsity`; symmetric to the last bit.
+
+        Raises
+        ------
+        ArgumentError, ShapeError, ImportError
+            As for :meth:`sparse_jacobian`; also if there are several outputs and no ``weights``.
+        """
+        values = self.sparse_hessian_values(*args, wrt=wrt, weights=weights, threads=threads, **named)
+        return self._csr(values, self.hessian_sparsity(wrt), "sparse_hessian")
+
+    def sparse_hessian_values(
+        self, /, *args, wrt=None, weights=None, out=None, threads=None, reduce=None, progress=None, **named
+    ):  # fmt: skip
+        """Evaluate the entries of the Hessian that are in its pattern.
+
+        Parameters
+        ----------
+        *args, **named, wrt, weights, threads, reduce, progress
+            As for :meth:`hessian`; with ``weights`` a Lagrangian, σ · objective + λᵀ · constraints.
+        out : ndarray, optional
+            Of the function's dtype and the result's shape.
+
+        Returns
+        -------
+        ndarray, shape batch + (nnz,)
+            In the order of :meth:`hessian_sparsity`.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call; also if there are several outputs and no ``weights``.
+
+        Notes
+        -----
+        Each entry is read off one Hessian-vector product: a star colouring (Gebremedhin, Tarafdar, Manne and Pothen,
+        "New acyclic and star coloring algorithms with application to computing Hessians", SIAM J. Sci. Comput. 29,
+        2007). Of a small function the entries are the outputs of one derived program.
+
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph()
+        >>> x = graph.input("x", shape=3)
+        >>> graph.output(x[0] * x[1], name="objective")
+        >>> graph.output(x[2] ** 2, name="constraint")
+        >>> graph.compile().sparse_hessian_values([1.0, 2.0, 3.0], weights=(1.0, 10.0))
+        array([ 1.,  1., 20.])
+        """
+        summed = is_sum(reduce, out, self.label)
+        positions, _ = self.signature.wrt(wrt)
+        arrays, batch = self.signature.bind(args, named)
+        arrays, batch, function = self._scalar_function(arrays, batch, weights, "sparse_hessian")
+        return function._sparse_values("hessian", arrays, batch, positions, out, threads, summed, progress)
+
+    # -- sweeps ---------------------------------------------------------------------------------------------
+    def _sparse_values(self, kind, arrays, batch, positions, out, threads, summed, progress):
+        """The entries of a pattern, shape batch + (nnz,)."""
+        pattern = self._sparsity(kind, positions)
+        shape = (() if summed else batch) + (pattern.nnz,)
+        if not pattern.nnz:
+            return np.zeros(shape, self.dtype) if out is None else out
+        function = self._derived(f"sparse {kind}", positions)
+        if function is not None:
+            return function._evaluate(arrays, batch, out, threads, summed, progress, ["the values"])[0]
+        one = self._sparse_jacobian_of_one if kind == "jacobian" else self._sparse_hessian_of_one
+        values = self._set_by_set(arrays, batch, one, positions, threads, summed, progress, (pattern.nnz,))
+        if out is None:
+            return values
+        place = Results([shape], self.dtype, len(batch), out, ["the values"], self.label)
+        place.targets[0][...] = values
+        place.finish()
+        return out
+
+    def _sparse_jacobian_of_one(self, arrays, positions, threads):
+        """Entries of the Jacobian of one set."""
+        way = self._compressed("jacobian", positions)
+        sweep = self._compressed_rows if way.by_rows else self._compressed_columns
+        return sweep(arrays, positions, way.directions, threads).ravel()[way.recover]
+
+    def _sparse_hessian_of_one(self, arrays, positions, threads):
+        """Entries of the Hessian of one set."""
+        way = self._compressed("hessian", positions)
+        return self._compressed_hessian(arrays, positions, way.directions, threads).ravel()[way.recover]
+
+    def _jacobian_of_one(self, arrays, positions, threads):
+        """The Jacobian (m, n) of one set."""
+        return self._dense(self._sparse_jacobian_of_one(arrays, positions, threads), "jacobian", positions)
+
+    def _hessian_of_one(self, arrays, positions, threads):
+        """The Hessian (n, n) of one set."""
+        return self._dense(self._sparse_hessian_of_one(arrays, positions, threads), "hessian", positions)
+
+    def _dense(self, values, kind, positions):
+        pattern = self._sparsity(kind, positions)
+        table = np.zeros(pattern.shape, self.dtype)
+        table[pattern.rows, pattern.indices] = values
+        return table
+
+    # -- what is made once ------------------------------------------------------------------------------------
+    def _sparsity(self, kind, positions):
+        return self._made((f"{kind} pattern", tuple(sorted(positions))), self._find_pattern, kind, positions)
+
+    def _find_pattern(self, kind, positions):
+        wanted = self._wanted(positions)
+        find = jacobian_pattern if kind == "jacobian" else hessian_pattern
+        pattern = find(self.program, wanted)
+        number = np.cumsum(wanted) - 1
+        n = int(wanted.sum())
+        if kind == "jacobian":
+            return Pattern((pattern.shape[0], n), pattern.indptr, number[pattern.indices])
+        indptr = np.concatenate([[0], np.cumsum(np.diff(pattern.indptr)[wanted])])
+        return Pattern((n, n), indptr, number[pattern.indices])
+
+    def _compressed(self, kind, positions):
+        return self._made((f"{kind} colours", tuple(sorted(positions))), self._compress, kind, positions)
+
+    def _compress(self, kind, positions):
+        pattern = self._sparsity(kind, positions)
+        if kind == "hessian":
+            colors = star_coloring(pattern)
+            rows, columns = recover_star(pattern, colors)
+            return Compressed.of(pattern, colors, (columns, rows), self.dtype)
+        by_column, by_row = distance2_coloring(pattern), distance2_coloring(pattern.transposed())
+        if n_colors(by_column) <= ROW_COST * n_colors(by_row):
+            rows, columns = recover_columns(pattern, by_column)
+            return Compressed.of(pattern, by_column, (columns, rows), self.dtype)
+        return Compressed.of(pattern, by_row, recover_rows(pattern, by_row), self.dtype, by_rows=True)
+
+    def _csr(self, values, pattern, what):
+        if values.ndim > 1:
+            raise ShapeError(
+                f"{what} of {self.label} takes one input set, but the arguments have the batch shape "
+                f"{values.shape[:-1]}: use {what}_values, or call it set by set"
+            )
+        try:
+            from scipy.sparse import csr_array
+        except ImportError:
+            raise ImportError(f"{what} needs SciPy: pip install 'fastgraph[scipy]', or use {what}_values") from None
+        return csr_array((values, pattern.indices, pattern.indptr), shape=pattern.shape)
