@@ -259,6 +259,7 @@ def test_against_sympy(case):
 # -- JAX ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long  # XLA compiles for ten seconds
 def test_against_jax():
     """In float64, over the formulas and with vmap over the sets."""
     jax = pytest.importorskip("jax")

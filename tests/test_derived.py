@@ -80,17 +80,23 @@ def assert_equal_trees(a, b):
         assert_same_bits(unsigned(a), unsigned(b))
 
 
-def test_what_is_too_large_is_found_out():
+def test_what_is_too_large_is_found_out(monkeypatch):
     graph = fg.Graph()
     x = graph.input("x", shape=40)
     graph.output([fg.sin(x[k] * x[k - 1]) * fg.sum(x) for k in range(40)])
-    program = graph.compile().program
-    everything = np.ones(40, np.bool_)
-    made = derived.jacobian(program, everything)
-    assert derived.jacobian(program, everything, limit=program.n_operations) is None
-    assert derived.hessian(program, everything, limit=program.n_operations - 1) is None
-    assert derived.hessian(program, everything, limit=program.n_operations) is None
-    assert made is not None and derived.hessian(program, everything) is not None
+    program, everything = graph.compile().program, np.ones(40, np.bool_)
+    assert derived.jacobian(program, everything) is not None and derived.hessian(program, everything) is not None
+    monkeypatch.setattr(derived, "MAX_ROWS", program.n_operations)
+    assert derived.jacobian(program, everything) is None and derived.hessian(program, everything) is None
+    f = graph.compile()
+    point = np.random.default_rng(0).normal(size=(2, 40))
+    large = f.jacobian(point), f.hessian(point, weights=np.ones(40))
+    assert f._derivatives["jacobian", (0,)] is f._derived("weighted")._derivatives["hessian", (0,)] is None
+    monkeypatch.undo()
+    again = graph.compile()
+    for a, b in zip(large, (again.jacobian(point), again.hessian(point, weights=np.ones(40))), strict=True):
+        assert np.abs(a - b).max() <= 1e-13 * np.abs(b).max()
+    assert again._derivatives["jacobian", (0,)] is not None
 
 
 # -- columns of programs ------------------------------------------------------------------------------------
