@@ -37,7 +37,7 @@ BAD_DIRECTIONS = [
     (
         (np.ones((4, 3)), np.ones(5)),
         ShapeError,
-        "direction of x \\(4,\\), the direction of t \\(5,\\) do not broadcast",
+        "of x \\(4,\\), the direction of t \\(5,\\) do not broadcast",
     ),
     ((COMPLEX, 1.0), ArgumentError, "the direction of x of type complex128: expected real numbers"),
     ((ONES, 1j), ArgumentError, "the direction of t of type complex"),
