@@ -10,7 +10,7 @@ import mpmath
 import numpy as np
 
 from fastgraph import interpreter
-from fastgraph.ops import contribution
+from fastgraph.ops import OPS, contribution
 from fastgraph.ops.accuracy import AWAY_FROM_ZEROS
 from fastgraph.ops.dual import Dual
 from fastgraph.ops.oracle import Oracle, Real
@@ -113,12 +113,21 @@ def _check(value):
         raise OutOfRange
 
 
-def tangents(program, leaves, direction, absolute=False):
+class RecordedRules(NumPyMachine):
+    """Rules run as they are recorded, for values that may be differentiated again: some have another form then."""
+
+    differentiable = True
+
+    def direction(self, x, y):
+        return OPS["direction"].apply(NumPyMachine(self.dtype), x, y)
+
+
+def tangents(program, leaves, direction, absolute=False, machine=NumPyMachine):
     """(outputs, J v) by duals over NumPy; with ``absolute`` the tangents add up sizes: |partial| times tangent.
 
     Leaves and directions are numbers or arrays of one shape; a direction may be None: such a leaf has no tangent.
     """
-    m = NumPyMachine(program.dtype)
+    m = machine(program.dtype)
     dual = Dual(m)
     values = [
         dual.pair(np.atleast_1d(x), None if v is None else np.atleast_1d(v))

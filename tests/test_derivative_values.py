@@ -21,7 +21,7 @@ NOISE = mpmath.ldexp(1, -590)
 ULPS = mpmath.ldexp(1, -51)  # two roundings of the result, beside what conditioning allows
 # Ops whose second derivatives mpmath gets in no time: values of the others take it seconds at 600 bits.
 SMOOTH = tuple(op for op in QUICK if op.name not in ("lgamma", "digamma", "erfc", "ndtr", "erf"))
-SEEDS = [*range(40), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(40, 400))]
+SEEDS = [*range(24), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(24, 400))]
 
 
 def wrong_entries(program, leaves, got, exact):

@@ -5,6 +5,7 @@ exact derivatives, and every engine must give them to the last bit, in float32 t
 """
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -320,6 +321,38 @@ def test_many_directions_at_one_point():
     assert_same_bits(f.hvp((points,), np.eye(3)), f.hessian(points[:, 0]))
     g = function_of("one_output_array")
     assert_same_bits(np.moveaxis(g.jvp(([1.0, 2.0], 3.0), np.eye(2))[1], 0, -1), g.jacobian([1.0, 2.0], 3.0))
+
+
+@pytest.mark.parametrize("form", ["one_array", "several_outputs"])
+def test_progress_and_pickles(form):
+    """Sets are counted to the end, by directions too; a pickled function derives again what it had."""
+    f, rng = function_of(form), np.random.default_rng(8)
+    f = type(f)(f.program, f.arguments, f.outputs, f.name)
+    args, v, w = (whole(rng, [(5,)], part) for part in (f.arguments, chosen(f, None)[0], f.outputs))
+    v, w = (part[0] if len(part) == 1 else tuple(part) for part in (v, w))
+    calls = {
+        "jvp": lambda f, **o: f.jvp(tuple(args), v, **o),
+        "hvp": lambda f, **o: f.hvp(tuple(args), v, weights=w, **o),
+        "jacobian": lambda f, **o: f.jacobian(*args, **o),
+        "hessian": lambda f, **o: f.hessian(*args, weights=w, **o),
+    }
+    for directions in (False, True):
+        if directions:
+            key = tuple(k for k, a in enumerate(f.arguments) if a.differentiable)
+            f._derivatives["jacobian", key] = f._derived("weighted")._derivatives["hessian", key] = None
+        for name, call in calls.items():
+            for reduce in (None, "sum"):
+                seen = []
+                call(f, reduce=reduce, progress=lambda done, total, seen=seen: seen.append((done, total)))
+                assert seen and seen[-1] == (5, 5) and seen == sorted(seen), (name, reduce)
+    again = pickle.loads(pickle.dumps(f))
+    for call in calls.values():
+        for a, b in zip(leaves_of(call(f)), leaves_of(call(again)), strict=True):
+            assert_same_bits(unsigned(a), unsigned(b))
+
+
+def leaves_of(result):
+    return [leaf for part in result for leaf in leaves_of(part)] if isinstance(result, tuple) else [result]
 
 
 # -- out ----------------------------------------------------------------------------------------------------

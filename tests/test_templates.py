@@ -25,6 +25,7 @@ from fastgraph.passes.templates import (
 )
 from fastgraph.reference import NumPyMachine
 from tests.bits import assert_same_bits, same_bits
+from tests.mp_sweeps import RecordedRules
 from tests.wrong_rules import WRONG, rule_of
 
 EVERY_OP = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
@@ -76,7 +77,7 @@ def computed(templates, number, values):
 
 def expected_of(rule, op, pattern, masked, values, n):
     """The same rule on NumPy arrays."""
-    m = NumPyMachine()
+    m = RecordedRules()
     given = () if op.immediate is None else (np.full(SETS, float(n)),)
     operands, result = list(values[: op.arity]), values[RESULT]
     if rule is tangent_rule:
