@@ -53,8 +53,8 @@ def as_doubles(array):
 
 def _kind(value, array):
     if array.dtype.kind == "O":
-        first = next((v for v in array.flat), value)
-        if isinstance(first, int):
+        first = next((v for v in array.flat if not isinstance(v, int)), array.flat[0] if array.size else value)
+        if isinstance(first, int) and any(not -(2**63) <= v < 2**64 for v in array.flat):
             return "int, too large for a float64"
         return f"{type(first).__name__}" if array.shape == () else f"object array of {type(first).__name__}"
     return str(array.dtype)

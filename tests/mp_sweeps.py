@@ -10,7 +10,7 @@ import mpmath
 import numpy as np
 
 from fastgraph import interpreter
-from fastgraph.ops import contribution
+from fastgraph.ops import OPS, contribution
 from fastgraph.ops.accuracy import AWAY_FROM_ZEROS
 from fastgraph.ops.dual import Dual
 from fastgraph.ops.oracle import Oracle, Real
@@ -49,13 +49,46 @@ def conditioning(program, leaves, outputs, gradient, size=1e-13, draws=4, precis
     return moved
 
 
-def _sweep(program, leaves, result, partial_):
+def exact_values(program, leaves, precision=300, check=True):
+    """Outputs as mpf by a forward sweep at ``precision`` bits; without ``check`` of any size."""
+    with mpmath.workprec(precision):
+        values = _forward(program, leaves, lambda op, value: value, _check if check else lambda value: None)
+        return [values[slot].value for slot in program.outputs.tolist()]
+
+
+def value_conditioning(program, leaves, outputs, size=1e-13, draws=4, precision=300):
+    """How far each output moves when every inexact operation of a forward sweep is off by ``size``, relatively."""
+    moved = [mpmath.mpf(0)] * len(outputs)
+    for seed in range(draws):
+        sign = random.Random(seed)
+
+        def result(op, value, sign=sign):
+            if op.ulps == 0:
+                return value
+            unit = 1 if AWAY_FROM_ZEROS in op.doc else 0
+            shift = sign.choice((-1, 1)) * size * max(abs(value.value), unit)
+            return Real(value.value + shift, value._minus_zero) if value.value != 0 or unit else value
+
+        with mpmath.workprec(precision):
+            values = _forward(program, leaves, result, lambda value: None)
+            found = [values[slot].value for slot in program.outputs.tolist()]
+            moved = [max(m, abs(a - b)) for m, a, b in zip(moved, found, outputs, strict=True)]
+    return moved
+
+
+def _forward(program, leaves, result, check):
     m = Oracle()
     values = [Real(leaf) for leaf in leaves] + [Real(c) for c in program.constants.tolist()]
-    steps = list(interpreter.operations(program))
-    for op, _, operands, n, _, _, _ in steps:
+    for op, _, operands, n, _, _, _ in interpreter.operations(program):
         values.append(result(op, op.apply(m, *(values[x] for x in operands), *map(int, n))))
-        _check(values[-1])
+        check(values[-1])
+    return values
+
+
+def _sweep(program, leaves, result, partial_):
+    m = Oracle()
+    values = _forward(program, leaves, result, _check)
+    steps = list(interpreter.operations(program))
     adjoints = [Real(0)] * len(values)
     for slot in program.outputs.tolist():
         adjoints[slot] = adjoints[slot] + 1
@@ -80,12 +113,28 @@ def _check(value):
         raise OutOfRange
 
 
-def tangents(program, leaves, direction, absolute=False):
-    """(outputs, J v) by duals over NumPy; with ``absolute`` the tangents add up sizes: |partial| times tangent."""
-    m = NumPyMachine()
+class RecordedRules(NumPyMachine):
+    """Rules run as they are recorded, for values that may be differentiated again: some have another form then."""
+
+    differentiable = True
+
+    def direction(self, x, y):
+        return OPS["direction"].apply(NumPyMachine(self.dtype), x, y)
+
+
+def tangents(program, leaves, direction, absolute=False, machine=NumPyMachine):
+    """(outputs, J v) by duals over NumPy; with ``absolute`` the tangents add up sizes: |partial| times tangent.
+
+    Leaves and directions are numbers or arrays of one shape; a direction may be None: such a leaf has no tangent.
+    """
+    m = machine(program.dtype)
     dual = Dual(m)
-    values = [dual.pair(np.array([x]), np.array([v])) for x, v in zip(leaves, direction, strict=True)]
-    values += [dual.pair(np.array([c])) for c in program.constants]
+    values = [
+        dual.pair(np.atleast_1d(x), None if v is None else np.atleast_1d(v))
+        for x, v in zip(leaves, direction, strict=True)
+    ]
+    shape = np.broadcast_shapes((1,), *(pair.primal.shape for pair in values))
+    values += [dual.pair(np.full(shape, c, program.dtype)) for c in program.constants]
     with np.errstate(all="ignore"):
         for op, _, operands, n, _, _, _ in interpreter.operations(program):
             pairs = [values[x] for x in operands]
@@ -95,8 +144,8 @@ def tangents(program, leaves, direction, absolute=False):
                 pair.tangent = _absolute_tangent(m, op, pairs, n, pair.primal)
             values.append(pair)
     outputs = [values[slot] for slot in program.outputs.tolist()]
-    zero = np.zeros(1)
-    return [y.primal for y in outputs], [zero if y.tangent is None else y.tangent + zero for y in outputs]
+    primals, moved = ([y.primal for y in outputs], [0.0 if y.tangent is None else y.tangent for y in outputs])
+    return tuple([np.broadcast_to(m.floats(x), shape) for x in part] for part in (primals, moved))
 
 
 def _absolute_tangent(m, op, pairs, n, result):

@@ -132,6 +132,9 @@ def test_sequences(product):
     [
         (np.array([1.0, 2.0], object), "object array of float"),
         (np.array([None, 2.0]), "object array of NoneType"),
+        (np.array([1, 2, None]), "object array of NoneType"),
+        (np.array([1, 2], object), "object array of int"),
+        ([1, 2**70], "int, too large for a float64"),
         ((v for v in (1.0,)), "generator"),
         (np.array([1j]), "complex128"),
         (np.array(["1"]), "U1"),

@@ -1,6 +1,5 @@
 """The passes: no value changes by a bit, what is exact is reduced and shared, what is not stays, orders are valid."""
 
-import importlib
 import itertools
 import math
 
@@ -10,13 +9,13 @@ import pytest
 import fastgraph as fg
 from fastgraph import assembly, interpreter
 from fastgraph.expr import FUNCTIONS
-from fastgraph.jit import adaptive
 from fastgraph.ops import OPS, TABLE
 from fastgraph.ops.accuracy import arguments
 from fastgraph.ops.table import EDGES
 from fastgraph.passes import branch_masks, fold, narrow, prune, simplify
 from fastgraph.program import DTYPES
 from tests import engines
+from tests.adaptive_passes import ADAPTIVE, made_both_ways
 from tests.bits import assert_same_bits, bits
 from tests.random_graphs import Seeded, columns_of, input_sets, plain_program, record
 
@@ -359,22 +358,8 @@ def test_prune_keeps_masks_and_what_they_need():
 def test_small_graphs_in_python_give_the_programs_of_compiled_passes(monkeypatch, seed):
     """The same source runs both ways, so where integers wrap or divide it must not matter which one runs."""
     graph = record(Seeded(seed), n_ops=60, n_inputs=3, n_outputs=2)
-    programs = []
-    for small in (1 << 60, -1):
-        monkeypatch.setattr(adaptive, "SMALL", small)
-        for function in ADAPTIVE if small > 0 else ():
-            monkeypatch.setattr(function, "_machine", None)
-        programs.append(graph.compile().to_bytes())
-        monkeypatch.undo()
-    assert programs[0] == programs[1]
-
-
-ADAPTIVE = [
-    value
-    for module in ("flow", "fold", "prune", "schedule", "simplify")
-    for value in vars(importlib.import_module(f"fastgraph.passes.{module}")).values()
-    if isinstance(value, adaptive)
-]
+    first, second = made_both_ways(monkeypatch, lambda: graph.compile().to_bytes())
+    assert first == second
 
 
 def test_there_are_adaptive_passes():
