@@ -168,7 +168,9 @@ class Derivatives(GaussNewton, SparseDerivatives, Taylor):
         A function of one scalar output has its gradient. Else, where it is small, all entries are the outputs of one
         derived program, in which directions share partials and zeros cost nothing; where it is large, columns (or
         rows, if they are fewer) that share no row (column) are added and swept together, as many at a time as a tile
-        has lanes (Curtis, Powell and Reid, "On the estimation of sparse Jacobian matrices", 1974).
+        has lanes (Curtis, Powell and Reid, "On the estimation of sparse Jacobian matrices", 1974). In such a sweep an
+        argument that does not move has the tangent 0, which makes nan of an infinite partial; a small function knows
+        that nothing is there.
 
         Examples
         --------

@@ -83,8 +83,8 @@ def bell(m, square):
 
 
 def positive(m, x):
-    """``x``, or NaN where it is negative; -0 becomes 0."""
-    return m.where(x < 0.0, NAN, x + 0.0)
+    """``x``, or NaN where it is negative; -0 becomes 0. By a factor, so that NaN reaches ``x`` in reverse, too."""
+    return (x + 0.0) * m.where(x < 0.0, NAN, 1.0)
 
 
 def one_less_square(m, x):
