@@ -42,9 +42,7 @@ def project(r, x, f):
     axis = [r[k] * inverse for k in range(3)]
     along = (axis[0] * x[0] + axis[1] * x[1] + axis[2] * x[2]) * (1.0 - cos)
     sin = f.sin(angle)
-    turned = [
-        x[k] * cos + (axis[k - 2] * x[k - 1] - axis[k - 1] * x[k - 2]) * sin + axis[k] * along for k in range(3)
-    ]
+    turned = [x[k] * cos + (axis[k - 2] * x[k - 1] - axis[k - 1] * x[k - 2]) * sin + axis[k] * along for k in range(3)]
     depth = 1.0 / turned[2]
     return turned[0] * depth, turned[1] * depth
 

@@ -9,7 +9,6 @@ import sys
 
 import numpy as np
 
-
 TOLERANCE = 1e-12  # of the largest number in a result
 
 

@@ -254,7 +254,11 @@ class SparseDerivatives:
 
     def _derive_values(self, kind, positions):
         """The Function of the entries of a pattern, or None where it would be too large."""
-        pattern, way, wanted = self._sparsity(kind, positions), self._compressed(kind, positions), self._wanted(positions)
+        pattern, way, wanted = (
+            self._sparsity(kind, positions),
+            self._compressed(kind, positions),
+            self._wanted(positions),
+        )
         if way.by_rows:
             program = derived.jacobian(self.program, wanted, pattern.rows * pattern.shape[1] + pattern.indices)
         else:

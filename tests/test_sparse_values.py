@@ -1,4 +1,4 @@
-"""Values of sparse derivatives from one derived program of all colours, and from sweeps along them: the same numbers."""
+"""Sparse values, from one derived program of all colours and from sweeps along them: those of products."""
 
 import numpy as np
 import pytest
