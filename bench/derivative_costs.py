@@ -62,14 +62,25 @@ class Cost:
         else:
             runs["gradient"] = lambda: flat.vjp(x, w, axis=0, out=(y, product))
         runs["hvp"] = lambda: flat.hvp(x, v, axis=0, weights=w, out=product)
-        return runs | {"jvp": lambda: flat.jvp(x, v, axis=0, out=(y, ty))}
+        runs["jvp"] = lambda: flat.jvp(x, v, axis=0, out=(y, ty))
+        for k in (0, n - 1):  # a set has the same bits in every batch
+            one, along = (np.ascontiguousarray(part[:, k]) for part in (x, v))
+            runs["jvp"]()
+            assert np.array_equal(ty[..., k], flat.jvp(one, along)[1]), f"{self.name}: the jvp of set {k} is off"
+            runs["hvp"]()
+            alone = flat.hvp(one, along, weights=self.cotangents)
+            assert np.array_equal(product[:, k], alone), f"{self.name}: the hvp of set {k} is off"
+        return runs
 
     def along(self, directions):
         """The value, and products with k tangents at one point for each k."""
         flat, x = self.f.flat, self.x
         runs = {"value": lambda: flat(x)}
+        self.check(self.random.normal(size=len(x)))
         for k in directions:
             tangents = self.random.normal(size=(k, len(x)))
+            alone = flat.jvp(x, tangents[-1])[1]
+            assert np.array_equal(flat.jvp(x, tangents)[1][-1], alone), f"{self.name}: tangent {k} is off"
             runs[k] = lambda tangents=tangents: flat.jvp(x, tangents)
         return runs
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from fastgraph.arguments import is_sum
 from fastgraph.engine.pool import check_threads
+from fastgraph.engine.sweeper import SEEDED
 from fastgraph.errors import ArgumentError, ShapeError
-from fastgraph.flat_derivatives import FlatDerivatives
+from fastgraph.flat_derivatives import FlatDerivatives, is_plain
 from fastgraph.layout import Results, addresses_of, as_doubles, batch_array, common_batch
 
 
@@ -148,6 +149,9 @@ class Flat(FlatDerivatives):
             As for a call of the function.
         """
         self._need_inputs()
+        plain = out is reduce is progress is threads is None and self._is_single(x, axis, parameters)
+        if plain and self._shape and is_plain(cotangents) and cotangents.shape == self._shape:
+            return self._single_seeded(x, cotangents)
         return self._derive(x, axis, parameters, cotangents, out, threads, reduce, progress)
 
     def _derive(self, x, axis, parameters, cotangents, out, threads, reduce, progress):
@@ -180,6 +184,16 @@ class Flat(FlatDerivatives):
         results = single.results.copy()
         sweeper.idle_singles[with_gradient].append(single)
         return results
+
+    def _single_seeded(self, x, cotangents):
+        """Outputs, and the gradient of their sum weighted by the cotangents, of one set."""
+        sweeper = self._function.sweeper
+        single = sweeper.single(SEEDED)
+        single.inputs[:], single.seeds[:] = x, cotangents
+        sweeper.run(single.address)
+        results = single.results.copy()
+        sweeper.idle_singles[SEEDED].append(single)
+        return results[: self.m], results[self.m :]
 
     def _few(self, x, axis, parameters, with_gradient, threads):
         """Outputs (m, N) and gradient (n, N) of a few sets; None if x is anything that must be looked at closer."""
