@@ -64,6 +64,6 @@ def evaluate_constants(columns, dtype=DTYPES[0]):
     """The outputs of columns without leaves, with the bits of any other program's."""
     if dtype == np.float32:
         return constant_outputs(assemble(columns, 0, dtype)).astype(np.float64)
-    single = Sweeper(assemble(columns, 0)).single(with_gradient=False)
+    single = Sweeper(assemble(columns, 0)).single(False)
     single.workspace.sweep(0, 1)
     return single.results[: len(columns.outputs)].copy()

@@ -9,11 +9,10 @@ import numpy as np
 
 from fastgraph.arguments import is_sum
 from fastgraph.engine.pool import check_threads
+from fastgraph.engine.sweeper import SEEDED
 from fastgraph.errors import ArgumentError, ShapeError
-from fastgraph.flat_derivatives import FlatDerivatives
+from fastgraph.flat_derivatives import FlatDerivatives, is_plain
 from fastgraph.layout import Results, addresses_of, as_doubles, batch_array, common_batch
-
-_DOUBLE = np.dtype(np.float64)
 
 
 class Flat(FlatDerivatives):
@@ -145,6 +144,9 @@ class Flat(FlatDerivatives):
             As for a call of the function.
         """
         self._need_inputs()
+        plain = out is reduce is progress is threads is None and self._is_single(x, axis, parameters)
+        if plain and self._shape and is_plain(cotangents) and cotangents.shape == self._shape:
+            return self._single_seeded(x, cotangents)
         return self._derive(x, axis, parameters, cotangents, out, threads, reduce, progress)
 
     def _derive(self, x, axis, parameters, cotangents, out, threads, reduce, progress):
@@ -185,8 +187,7 @@ class Flat(FlatDerivatives):
 
     def _takes(self, x, axis, parameters):
         """Whether ready workspaces take ``x`` as it is, if its shape fits."""
-        plain = type(x) is np.ndarray and x.dtype == _DOUBLE and self._is_plain and not parameters
-        return plain and axis in (-1, 0)
+        return is_plain(x) and self._is_plain and not parameters and axis in (-1, 0)
 
     def _is_single(self, x, axis, parameters):
         """Whether ``x`` is one set that a ready workspace takes as it is."""
@@ -201,6 +202,16 @@ class Flat(FlatDerivatives):
         results = single.results.copy()
         sweeper.idle_singles[with_gradient].append(single)
         return results
+
+    def _single_seeded(self, x, cotangents):
+        """Outputs, and the gradient of their sum weighted by the cotangents, of one set."""
+        sweeper = self._function.sweeper
+        single = sweeper.single(SEEDED)
+        single.inputs[:], single.seeds[:] = x, cotangents
+        sweeper.run(single.address)
+        results = single.results.copy()
+        sweeper.idle_singles[SEEDED].append(single)
+        return results[: self.m], results[self.m :]
 
     def _few(self, few, give_back, x, axis, with_gradient, n_sets):
         """Outputs and gradient of a few sets."""

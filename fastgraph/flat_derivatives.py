@@ -6,7 +6,7 @@ In: one array of all inputs, and directions like it. Out: vectors and matrices. 
 import numpy as np
 
 from fastgraph.arguments import is_sum
-from fastgraph.layout import addresses_of, scalar
+from fastgraph.layout import addresses_of
 
 SINGLES = 4  # so many directions at one point are swept one by one: a tile costs as much as five sets or more
 
@@ -272,7 +272,7 @@ class FlatDerivatives:
 
     def _along(self, function, x, directions, axis):
         """Outputs (k, m) of a derived function at one point along a few directions; None if they are not plain."""
-        if not _plain(directions) or directions.ndim > 2 or (directions.ndim == 2 and axis == 0):
+        if not is_plain(directions) or directions.ndim > 2 or (directions.ndim == 2 and axis == 0):
             return None
         k = 1 if directions.ndim == 1 else len(directions)
         if directions.shape[-1] != self.n or k == 0:
@@ -294,12 +294,12 @@ class FlatDerivatives:
         """A Hessian-vector product at one point through a ready workspace; None if anything is to be looked at."""
         function = self.function
         if weights is not None:
-            if not self._shape or not _plain(weights) or weights.shape != self._shape:
+            if not self._shape or not is_plain(weights) or weights.shape != self._shape:
                 return None
             function = function._derived("weighted")
         elif self._shape:
             return None
-        if not _plain(vector) or vector.shape != (self.n,):
+        if not is_plain(vector) or vector.shape != (self.n,):
             return None
         sweeper = function._derived("directional", self._positions).sweeper
         single = sweeper.single(True)
@@ -326,7 +326,8 @@ class FlatDerivatives:
         return function.sweeper.sum(call.sets, call.leaves(False), wanted, threads, None, progress)
 
 
-def _plain(array):
+def is_plain(array):
+    """Whether a ready workspace can take it as it is."""
     return type(array) is np.ndarray and array.dtype == np.float64
 
 
@@ -347,4 +348,6 @@ def _halves(results, shape):
     """Outputs and their tangents, in the form of a call, from an array (…, 2 m)."""
     if shape:
         return results[..., : shape[0]].copy(), results[..., shape[0] :].copy()
-    return tuple(scalar(results[..., k].copy()) for k in (0, 1))
+    if results.ndim == 1:
+        return results[0], results[1]
+    return results[..., 0].copy(), results[..., 1].copy()

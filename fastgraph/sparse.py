@@ -290,6 +290,7 @@ class SparseDerivatives:
         return self._made((f"{kind} values", tuple(sorted(positions))), self._derive_values, kind, positions)
 
     def _derive_values(self, kind, positions):
+        """The Function of the entries of a pattern."""
         pattern, ways, wanted = (
             self._sparsity(kind, positions),
             self._compressed(kind, positions),

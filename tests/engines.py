@@ -49,7 +49,7 @@ def one(program, leaves):
     """The kernels, set by set; of float64 programs."""
     sweeper = Sweeper(program)
     columns = []
-    single = sweeper.single(with_gradient=True)
+    single = sweeper.single(True)
     for column in leaves.T:
         single.inputs[:] = column
         sweeper.run(single.address)

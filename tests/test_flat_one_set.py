@@ -37,6 +37,18 @@ def test_hvp_has_the_same_bits(n_outputs):
     assert_same_bits(got, f.hvp(x, v, weights=weights))
 
 
+def test_vjp_has_the_same_bits():
+    f, random = _function(3).flat, np.random.default_rng(4)
+    x, w = random.normal(size=5), random.normal(size=3)
+    f.vjp(x, 2.0 * w)
+    for got, right in zip(f.vjp(x, w), f.vjp(x, w, threads=1), strict=True):
+        assert_same_bits(got, right)
+        assert type(got) is type(right) and got.shape == right.shape
+    for wrong in (np.ones(2), np.ones((2, 2)), np.ones(())):
+        with pytest.raises(fg.errors.ShapeError):
+            f.vjp(x, wrong)
+
+
 @pytest.mark.parametrize("wrong", [np.ones(4), np.ones((3, 4)), np.ones((5, 3))])
 def test_errors_are_those_of_the_general_way(wrong):
     f = _function(1).flat

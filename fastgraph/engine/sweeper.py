@@ -31,6 +31,7 @@ CHUNK_OPERATIONS = 10_000_000  # per chunk: 2 to 20 ms, so that Ctrl-C and other
 WORTH_SHARING = 400_000  # operations: some 0.1 ms, several times what it takes to wake a thread
 BLOCK_OPERATIONS = 1 << 21, 1 << 17  # per block of a sum: at most; at least, so that threads share a small batch
 MAX_OFFSET = (1 << 32) - 1  # of a slot in a tile's buffer
+SEEDED = 2  # the kind of workspace for one set that takes cotangents
 PLANS = 16  # kinds of call whose plans are kept
 IDLE_BYTES = 1 << 26  # of workspaces kept for the next call
 
@@ -44,18 +45,21 @@ class Sweeper:
         self._weight = max(1, program.n_operations)
         self._too_large = program.n_slots * TILES[-1] > MAX_OFFSET
         self._takes_singles = program.dtype == np.float64
-        self.idle_singles = ([], [])  # without and with gradient
+        self.idle_singles = ([], [], [])  # without gradient, with it, and with one that takes cotangents
         self._idle_few = {}  # by lanes and the bytes of what is wanted
         self._idle_ones = []
         self._tilings = {}
         self._last_sum = None, None
 
-    def single(self, with_gradient):
-        """A workspace for one set; give it back by appending it to ``idle_singles[with_gradient]``."""
+    def single(self, kind):
+        """A workspace for one set; give it back by appending it to ``idle_singles[kind]``.
+
+        ``kind`` is whether there is a gradient, or ``SEEDED`` for one that takes cotangents.
+        """
         try:
-            return self.idle_singles[with_gradient].pop()
+            return self.idle_singles[kind].pop()
         except IndexError:
-            return Single(self.program, with_gradient)
+            return Single(self.program, kind, kind == SEEDED)
 
     def few(self, n_sets, wanted=None):
         """A workspace for a few sets and what to call when it is not needed any more; None if they are too many.

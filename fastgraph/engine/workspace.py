@@ -160,7 +160,7 @@ class OneSet:
 class Single:
     """A workspace for one input set, with buffers of its own for inputs and results: nothing is set up per call."""
 
-    def __init__(self, program, with_gradient):
+    def __init__(self, program, with_gradient, seeded=False):
         workspace = OneSet(program)
         n, m = program.n_leaves, len(program.outputs)
         self.inputs = np.zeros(n)
@@ -168,7 +168,9 @@ class Single:
         leaves = Table.of(address_of(self.inputs) + 8 * np.arange(n), 0, self.inputs)
         outputs = Table.of(address_of(self.results) + 8 * np.arange(m), 0, self.results)
         gradient = Table.of(address_of(self.results) + 8 * (m + np.arange(n)), 0, self.results)
-        workspace.point(leaves, outputs, gradient if with_gradient else None)
+        self.seeds = np.ones(m) if seeded else None
+        seeds = Table.of(address_of(self.seeds) + 8 * np.arange(m), 0, self.seeds) if seeded else None
+        workspace.point(leaves, outputs, gradient if with_gradient else None, seeds)
         workspace.call["start"], workspace.call["stop"] = 0, 1
         self.workspace = workspace
         self.address = workspace.address
