@@ -14,7 +14,7 @@ from fastgraph.arguments import is_sum
 from fastgraph.gauss_newton import GaussNewton
 from fastgraph.graph import Argument, Output
 from fastgraph.kinks import check_kinks
-from fastgraph.layout import scalar
+from fastgraph.layout import Results, scalar
 from fastgraph.progress import reporter
 from fastgraph.sparse import SparseDerivatives
 from fastgraph.taylor import Taylor
@@ -130,11 +130,20 @@ class Derivatives(GaussNewton, SparseDerivatives, Taylor):
         arrays, batch, scalar_function = self._scalar_function(arrays, batch, weights, "hvp")
         directions, batch = self._bind_directions(vector, positions, kind, batch, "vector")
         function = scalar_function._derived("directional", positions)
-        place = None if out is None else (np.empty(batch, self.dtype), out)
-        _, product = function._derive(
-            [*arrays, *directions], batch, None, positions, kind, place, threads, summed, progress
-        )
-        return product
+        arrays = [*arrays, *directions]
+        if out is not None:
+            return self._product_into(out, function, arrays, batch, positions, kind, threads, progress)
+        return function._derive(arrays, batch, None, positions, kind, None, threads, summed, progress)[1]
+
+    def _product_into(self, out, function, arrays, batch, positions, kind, threads, progress):
+        """The gradient of ``function``, a directional derivative, in the arrays of ``out``."""
+        names = [f"the product by {self.arguments[k].name}" for k in positions]
+        shapes = [batch + self.arguments[k].shape for k in positions]
+        place = Results(shapes, self.dtype, len(batch), [out] if kind is None else out, names, self.label, arrays)
+        gradients = dict(zip(positions, place.targets, strict=True))
+        function._sweep(arrays, batch, [np.empty(batch, self.dtype)], gradients, None, threads, progress)
+        results = place.finish()
+        return results[0] if kind is None else kind._make(results)
 
     # -- matrices -----------------------------------------------------------------------------------------
     def jacobian(self, /, *args, wrt=None, threads=None, reduce=None, progress=None, **named):

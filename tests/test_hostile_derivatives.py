@@ -194,9 +194,13 @@ def test_out_of_jvp(f, out, error, message):
 @pytest.mark.parametrize(
     ("out", "error", "message"),
     [
-        (np.empty(4), ArgumentError, "out must be one float64 array per result"),
-        ((np.empty(4),) * 2, ArgumentError, "out must be one float64 array per result"),
-        ((np.empty(4), np.empty(4), None), ArgumentError, "by c must be a float64 array, not NoneType"),
+        (np.empty(4), ArgumentError, r"one float64 array per result \(the product by a, .* c\), not 1 of them"),
+        ((np.empty(4),) * 2, ArgumentError, "out must be one float64 array per result .*, not 2 of them"),
+        (
+            (np.empty(4), np.empty(4), None),
+            ArgumentError,
+            "out for the product by c must be a float64 array, not NoneType",
+        ),
         ((np.empty(4), np.empty(4), np.empty(3)), ShapeError, r"by c has shape \(3,\), but the result has"),
         ((np.empty(4), read_only(4), np.empty(4)), ArgumentError, "by b must be writeable"),
     ],

@@ -160,6 +160,15 @@ def test_nan_outside_of_the_domain_to_second_order(function, x):
     assert all(map(np.isnan, (f(x), f.grad(x), f.jvp((x,), 1.0)[1], f.hessian(x), f.hvp((x,), 1.0))))
 
 
+@pytest.mark.parametrize(
+    ("function", "x", "curvature"), [(fg.acosh, 1.0, -INF), (fg.sqrt, 0.0, -INF), (fg.asin, 1.0, INF)]
+)
+def test_curvature_at_the_end_of_a_domain(function, x, curvature):
+    """Forward over reverse and reverse over forward alike."""
+    f = compiled(function, 1)
+    assert f.hessian(x) == f.hvp((x,), 1.0) == curvature
+
+
 # A branch not taken whose partials are inf or nan, inside functions of two variables.
 CHOICES = [
     (lambda x, y: fg.where(x > 0.0, y / x, x * y), (0.0, 3.0), [3.0, 0.0], [[0.0, 1.0], [1.0, 0.0]]),

@@ -93,7 +93,7 @@ ROWS = [
        domain=_one(-20.0, 20.0), ulps=1),
     Op("asinh", 1, lambda m, r, x: (rules.vanishing(m, 1.0 / m.hypot(1.0, x)),), None, "inverse hyperbolic sine",
        domain=ONE, ulps=1, ufunc="arcsinh"),
-    Op("acosh", 1, lambda m, r, x: (rules.vanishing(m, 1.0 / (m.sqrt(x - 1.0) * m.sqrt(x + 1.0))),), None,
+    Op("acosh", 1, lambda m, r, x: (rules.vanishing(m, (1.0 / m.sqrt(x - 1.0)) / m.sqrt(x + 1.0)),), None,
        "inverse hyperbolic cosine", domain=_one(1.0, 1e10), ulps=1, ufunc="arccosh"),
     Op("atanh", 1, lambda m, r, x: (1.0 / rules.positive(m, rules.one_less_square(m, x)),), None,
        "inverse hyperbolic tangent", domain=_one(-1.0, 1.0), ulps=1, ufunc="arctanh"),

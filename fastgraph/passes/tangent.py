@@ -38,6 +38,7 @@ def tangent(columns, seeds, limit=None):
     Returns
     -------
     columns : Columns, or None if there would be more than ``limit`` rows
+        Their constants do not come in the order of their index: ``prune`` them before anything else.
     renamed : int64 (n,)
         The new number of every node.
     """
