@@ -212,7 +212,7 @@ class Bundle:
         return jacobian
 
     def jax(self, jax):
-        """``vmap`` of ``jacrev``, which was quicker than ``jacfwd``; the gathering is compiled with it."""
+        """``vmap`` of ``jacrev``; the gathering is compiled with it."""
         jnp = jax.numpy
         feature, (camera, point) = jnp.asarray(self.feature), (jnp.asarray(part) for part in self.seen_by)
 
