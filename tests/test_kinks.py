@@ -60,9 +60,10 @@ def test_first_derivatives_jump_only_at_switches(op):
         return
     m, rng = NumPyMachine(), np.random.default_rng(op.code)
     low, high = np.array(op.domain.intervals).T
-    low, high = np.maximum(low, -3.3), np.minimum(high, 3.3)
+    slow = "gamma" in op.name  # and full of poles at negative integers
+    low, high = np.maximum(low, 0.5 if slow else -3.3), np.minimum(high, 3.3)
     a, b = rng.uniform(low, high), rng.uniform(low, high)
-    s = np.linspace(0.0, 1.0, 200_001)
+    s = np.linspace(0.0, 1.0, 2_001 if slow else 200_001)
     operands = [x + s * (y - x) for x, y in zip(a, b, strict=True)]
     with np.errstate(all="ignore"):
         r = op.apply(m, *operands)
