@@ -8,23 +8,11 @@ from fastgraph.ops import OPS, contribution
 from fastgraph.ops.row import Anything
 
 
-class Pair:
-    """A primal and its tangent, values of an inner algebra; the tangent None is structurally zero.
+class Operators:
+    """Arithmetic operators of values that belong to an algebra ``m``: they are its ops."""
 
-    Comparisons compare primals and give masks of the inner algebra.
-    """
-
-    __slots__ = ("m", "primal", "tangent")
-    __hash__ = None
-    __array_ufunc__ = None  # NumPy arrays leave `array * pair` to the pair
-
-    def __init__(self, m, primal, tangent=None):
-        self.m = m
-        self.primal = primal
-        self.tangent = tangent
-
-    def __repr__(self):
-        return f"Pair({self.primal!r}, {self.tangent!r})"
+    __slots__ = ()
+    __array_ufunc__ = None  # NumPy arrays leave `array * value` to the value
 
     def __neg__(self):
         return self.m.neg(self)
@@ -52,6 +40,24 @@ class Pair:
 
     def __rtruediv__(self, other):
         return self.m.div(other, self)
+
+
+class Pair(Operators):
+    """A primal and its tangent, values of an inner algebra; the tangent None is structurally zero.
+
+    Comparisons compare primals and give masks of the inner algebra.
+    """
+
+    __slots__ = ("m", "primal", "tangent")
+    __hash__ = None
+
+    def __init__(self, m, primal, tangent=None):
+        self.m = m
+        self.primal = primal
+        self.tangent = tangent
+
+    def __repr__(self):
+        return f"Pair({self.primal!r}, {self.tangent!r})"
 
     def __lt__(self, other):
         return self.primal < _primal(other)

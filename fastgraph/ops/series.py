@@ -27,6 +27,7 @@ tangent, but for divisions.
 """
 
 from fastgraph.ops import OPS, contribution
+from fastgraph.ops.dual import Operators
 from fastgraph.ops.row import Only
 
 
@@ -49,7 +50,7 @@ class Mask:
         return self.m.joined("xor", self, other, lambda a, b: a ^ b)
 
 
-class Jet:
+class Jet(Operators):
     """A truncated power series; its operators are the ops of its algebra.
 
     Comparisons compare coefficients 0 and give masks.
@@ -57,7 +58,6 @@ class Jet:
 
     __slots__ = ("_slopes", "m", "number", "recurrence", "values")
     __hash__ = object.__hash__  # by identity; == compares coefficients 0
-    __array_ufunc__ = None  # NumPy arrays leave `array * jet` to the jet
 
     def __init__(self, m, number, recurrence, values=()):
         self.m = m
@@ -83,33 +83,6 @@ class Jet:
 
     def __repr__(self):
         return f"Jet({', '.join(map(repr, self.values))}{', …' if len(self.values) <= self.m.order else ''})"
-
-    def __neg__(self):
-        return self.m.neg(self)
-
-    def __add__(self, other):
-        return self.m.add(self, other)
-
-    def __radd__(self, other):
-        return self.m.add(other, self)
-
-    def __sub__(self, other):
-        return self.m.sub(self, other)
-
-    def __rsub__(self, other):
-        return self.m.sub(other, self)
-
-    def __mul__(self, other):
-        return self.m.mul(self, other)
-
-    def __rmul__(self, other):
-        return self.m.mul(other, self)
-
-    def __truediv__(self, other):
-        return self.m.div(self, other)
-
-    def __rtruediv__(self, other):
-        return self.m.div(other, self)
 
     def __lt__(self, other):
         return self.m.compared("lt", self, other, lambda a, b: a < b)
