@@ -10,8 +10,8 @@ from fastgraph.errors import GraphError
 from fastgraph.interpreter import constant_outputs
 from fastgraph.ops import TABLE
 from fastgraph.ops.arrays import ARITY, IMMEDIATE
-from fastgraph.passes import branch_masks, fold, narrow, prune, schedule, simplify
-from fastgraph.program import DTYPES, RUN, Program, immediate_range
+from fastgraph.passes import branch_masks, fold, narrow, prune, simplify
+from fastgraph.program import DTYPES, assemble, immediate_range
 
 
 def optimised(columns, n_leaves, dtype=DTYPES[0]):
@@ -45,19 +45,6 @@ def _check_immediates(rows, dtype):
                 f"{TABLE[code].name} takes an integer from {low} to {high} in {dtype}, not {wrong[0]}: "
                 "compile in float64"
             )
-
-
-def assemble(columns, n_leaves, dtype=DTYPES[0]):
-    """The program of ``columns`` as they are, scheduled and verified."""
-    plan = schedule(columns, n_leaves)
-    runs = np.zeros(len(plan.counts), RUN)
-    runs["opcode"], runs["flags"], runs["immediate"], runs["count"] = (
-        plan.opcodes, plan.flags, plan.immediates, plan.counts,
-    )  # fmt: skip
-    return Program(
-        n_leaves, columns.constants.astype(dtype), runs, plan.n_value_runs,
-        plan.operands.astype(np.uint32), plan.outputs.astype(np.uint32), dtype,
-    )  # fmt: skip
 
 
 def evaluate_constants(columns, dtype=DTYPES[0]):

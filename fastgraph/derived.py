@@ -8,15 +8,14 @@ bits serve derivatives as they serve values, and no kernel knows of them.
 import numpy as np
 
 from fastgraph.assembly import optimised, simplified
-from fastgraph.engine.streams import CODE, RUN, rows_of
+from fastgraph.engine.streams import as_columns, rows_of
 from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
 from fastgraph.ops import OPS
-from fastgraph.ops.arrays import ARITY, IMMEDIATE
+from fastgraph.ops.arrays import ARITY
 from fastgraph.passes import Columns
 from fastgraph.passes.adjoint import adjoint
 from fastgraph.passes.switches import switches
 from fastgraph.passes.tangent import NOTHING, UNIT, tangent
-from fastgraph.passes.templates import constant_rows
 
 MAX_ROWS = 100_000  # of a program with an output for every entry of a Jacobian or Hessian; some 50 ms to make
 # Rows of a program of the entries in a pattern for each row of what it differentiates. Sweeping along the colours costs
@@ -26,23 +25,12 @@ SPARSE_ROWS = 8
 
 def columns_of(program):
     """The operations that compute values, as columns whose nodes are the program's slots."""
-    first, runs = program.first_operation, program.runs[: program.n_value_runs]
+    runs = program.runs[: program.n_value_runs]
     opcodes, flags, immediates, counts = (
         runs[name].astype(np.int64) for name in ("opcode", "flags", "immediate", "count")
     )
     operands = program.operands[: len(program.operands) - program.mask_operands]
-    found = rows_of(operands, opcodes, flags, counts, ARITY)
-    rows = np.zeros((first + len(found), N_COLUMNS), np.uint32)
-    rows[: program.n_leaves, 0], rows[: program.n_leaves, 1] = INPUT, np.arange(program.n_leaves)
-    rows[program.n_leaves : first] = constant_rows(0, len(program.constants))
-    operations, codes = rows[first:], found[:, CODE]
-    operations[:, 0] = codes
-    for k in range(N_COLUMNS - 1):
-        used = k < ARITY[codes]
-        operations[used, 1 + k] = found[used, k]
-    numbered = np.flatnonzero(IMMEDIATE[codes])
-    operations[numbered, 1 + ARITY[codes[numbered]]] = immediates[found[numbered, RUN]].astype(np.int32).view(np.uint32)
-    return Columns(rows, program.constants.astype(np.float64), program.outputs.astype(np.int64))
+    return as_columns(rows_of(operands, opcodes, flags, counts, ARITY), program, immediates, program.outputs)
 
 
 def with_tangents(program, wanted):

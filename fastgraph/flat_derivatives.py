@@ -3,12 +3,12 @@
 In: one array of all inputs, and directions like it. Out: vectors and matrices. Sweeps are those of ``derivatives``.
 """
 
+from functools import cached_property
+
 import numpy as np
 
 from fastgraph.arguments import is_sum
 from fastgraph.layout import addresses_of
-
-SINGLES = 4  # so many directions at one point are swept one by one: a tile costs as much as five sets or more
 
 
 class FlatDerivatives:
@@ -222,6 +222,11 @@ class FlatDerivatives:
     def _positions(self):
         return self.function.signature.differentiable
 
+    @cached_property
+    def _moving(self):
+        """Of the inputs, then their tangents, which differ from one direction to the next."""
+        return np.arange(2 * self.n) >= self.n
+
     def _scalar_call(self, x, axis, parameters, weights, what):
         """The call, with the weights after its arrays, and the function of one scalar output that it is about."""
         call = self._call(x, axis, parameters)
@@ -278,13 +283,14 @@ class FlatDerivatives:
         if directions.shape[-1] != self.n or k == 0:
             return None
         sweeper = function.sweeper
-        if k <= SINGLES:
-            return _one_by_one(sweeper, x, directions, len(function.program.outputs))
-        found = sweeper.few(k)
+        if k == 1:
+            results = _one(sweeper, x, directions, len(function.program.outputs))
+            return results if directions.ndim == 1 else results[None]
+        found = sweeper.few(k, None, self._moving)
         if found is None:
             return None
         few, give_back = found
-        few.inputs[: self.n, :k], few.inputs[self.n :, :k] = x[:, None], directions.T
+        few.inputs[: self.n, 0], few.inputs[self.n :, :k] = x, directions.T
         few.sweep(0, k)
         results = few.results[: len(function.program.outputs), :k].T.copy()
         give_back(few)
@@ -331,17 +337,14 @@ def is_plain(array):
     return type(array) is np.ndarray and array.dtype == np.float64
 
 
-def _one_by_one(sweeper, x, directions, m):
-    """Outputs, shape (…, m), along each direction, through one ready workspace."""
+def _one(sweeper, x, direction, m):
+    """The m outputs along one direction."""
     single, n = sweeper.single(False), len(x)
-    single.inputs[:n] = x
-    results = []
-    for direction in (directions,) if directions.ndim == 1 else directions:
-        single.inputs[n:] = direction
-        sweeper.run(single.address)
-        results.append(single.results[:m].copy())
+    single.inputs[:n], single.inputs[n:] = x, direction.reshape(-1)
+    sweeper.run(single.address)
+    results = single.results[:m].copy()
     sweeper.idle_singles[False].append(single)
-    return results[0] if directions.ndim == 1 else np.array(results)
+    return results
 
 
 def _halves(results, shape):

@@ -91,6 +91,7 @@ class Function(Derivatives):
             self._gradient_items = itemgetter(0, *(1 + k for k in self.signature.differentiable))
         self._ends = np.cumsum([a.size for a in self.arguments]).tolist()
         self._derivatives = {}
+        self._varying = {}
         self.flat = Flat(self)
 
     # -- calls --------------------------------------------------------------------------------------------
@@ -298,7 +299,8 @@ class Function(Derivatives):
             return self._one(arrays, positions, threads)
         if positions is not None and not set(positions).issubset(self.signature.differentiable):
             return None
-        found = self.sweeper.few(sets, None if positions is None else self.flat.leaf_is_input)
+        wanted = None if positions is None else self.flat.leaf_is_input
+        found = self.sweeper.few(sets, wanted, self._varying_leaves(arrays))
         if found is None:
             return None
         if threads is not None:
@@ -319,6 +321,15 @@ class Function(Derivatives):
             gradients = _columns(rows[m:], self.arguments, batch)
             gradients = [gradients[k] for k in positions]
         return results, gradients
+
+    def _varying_leaves(self, arrays):
+        """Which leaves have a batch, bool (n_leaves,), or None where all do."""
+        key = tuple([array.ndim > len(a.shape) for array, a in zip(arrays, self.arguments, strict=True)])
+        if all(key):
+            return None
+        if key not in self._varying:
+            self._varying[key] = np.repeat(key, [a.size for a in self.arguments])
+        return self._varying[key]
 
     def _one(self, arrays, positions, threads):
         """As ``_few``, of one set."""

@@ -12,6 +12,7 @@ from fastgraph.jit import adaptive_by_operands
 from fastgraph.ops import TABLE
 from fastgraph.ops.arrays import ARITY, FLOWS, IMMEDIATE_RANGE
 from fastgraph.ops.row import MASKED
+from fastgraph.passes import schedule
 
 DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
 RUN = np.dtype([("opcode", "u2"), ("flags", "u2"), ("immediate", "i4"), ("count", "u4")])
@@ -177,6 +178,19 @@ class Program:
             f"<Program{kind}: {self.n_leaves} leaves, {len(self.constants)} constants, {self.n_operations} operations "
             f"in {len(self.runs)} runs, {len(self.outputs)} outputs, {self.nbytes} bytes>"
         )
+
+
+def assemble(columns, n_leaves, dtype=DTYPES[0]):
+    """The program of ``columns`` as they are, scheduled and verified."""
+    plan = schedule(columns, n_leaves)
+    runs = np.zeros(len(plan.counts), RUN)
+    runs["opcode"], runs["flags"], runs["immediate"], runs["count"] = (
+        plan.opcodes, plan.flags, plan.immediates, plan.counts,
+    )  # fmt: skip
+    return Program(
+        n_leaves, columns.constants.astype(dtype), runs, plan.n_value_runs,
+        plan.operands.astype(np.uint32), plan.outputs.astype(np.uint32), dtype,
+    )  # fmt: skip
 
 
 def immediate_range(dtype):

@@ -11,6 +11,7 @@ import numpy as np
 from fastgraph import interpreter
 from fastgraph.engine.lowering import lower
 from fastgraph.engine.sweeper import TILES, Sweeper
+from fastgraph.engine.tiles import VECTOR
 from fastgraph.engine.workspace import Table, Tiles, Tiling
 
 
@@ -68,7 +69,7 @@ def _buffers(program, leaves):
 ENGINES = {"reference": reference, "one": one, "tile": tile}
 OF_TILES = {
     f"{size} bytes{'' if fused else ', no pairs'}": partial(tiles, size=size, fused=fused)
-    for size in TILES
+    for size in (VECTOR, *TILES)
     for fused in (True, False)
 }
 

@@ -9,13 +9,12 @@ import numpy as np
 from hypothesis import strategies as st
 
 import fastgraph as fg
-from fastgraph import assembly
 from fastgraph.expr import FUNCTIONS
 from fastgraph.ops import OPS, TABLE
 from fastgraph.ops.accuracy import immediates_of
 from fastgraph.ops.table import EDGES
 from fastgraph.passes import Columns, narrow
-from fastgraph.program import DTYPES
+from fastgraph.program import DTYPES, assemble
 from fastgraph.reference import NumPyMachine
 
 PROBES = 3
@@ -149,4 +148,4 @@ def columns_of(graph):
 
 def plain_program(graph, dtype=DTYPES[0]):
     """The program of a graph on which no pass but the scheduler has run: nothing folded, shared, pruned or masked."""
-    return assembly.assemble(narrow(columns_of(graph), dtype), sum(a.size for a in graph.arguments), dtype)
+    return assemble(narrow(columns_of(graph), dtype), sum(a.size for a in graph.arguments), dtype)

@@ -6,14 +6,14 @@ import pytest
 
 import fastgraph as fg
 from fastgraph import derived, interpreter
-from fastgraph.assembly import assemble, optimised
+from fastgraph.assembly import optimised
 from fastgraph.graph import CONSTANT, INPUT
 from fastgraph.jit import adaptive
 from fastgraph.ops import OPS, TABLE
 from fastgraph.passes import Columns
 from fastgraph.passes import adjoint as adjoint_module
 from fastgraph.passes.adjoint import adjoint
-from fastgraph.program import DTYPES
+from fastgraph.program import DTYPES, assemble
 from tests import engines
 from tests.adaptive_passes import arrays_of, made_both_ways
 from tests.bits import assert_same_bits, bits

@@ -10,7 +10,7 @@ from fastgraph.engine.workspace import Few, OneSet
 from tests.bits import assert_same_bits
 from tests.random_graphs import ARITHMETIC, Seeded, input_sets, record
 
-SIZES = (1, 2, 3, 15, 16, 17, 31, 32, 33, 64, 65, 255, 256, 257)
+SIZES = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 255, 256, 257)
 
 
 def quietly(done, total):
@@ -60,10 +60,10 @@ def test_one_by_one_or_tiles(seed):
     f = record(Seeded(seed), n_inputs=3, n_ops=40).compile()
     x = input_sets(seed, 3, 16)
     expected = f.flat.value_and_grad(x, axis=0, progress=quietly)
-    for singles in (1, 3, 15):
-        f.sweeper.__dict__.update(singles=singles)
+    for singles in (1, 3, 7):
+        f.sweeper.__dict__.update(singles=[singles, singles])
         f.sweeper.__dict__.pop("_lanes_of_few", None)
-        for n in (2, 3, 4, 15, 16):
+        for n in (2, 3, 4, 7, 8):
             is_one = isinstance(f.sweeper.few(n)[0].workspace, OneSet)
             assert is_one == (n <= singles)
             y, g = f.flat.value_and_grad(x[:, :n], axis=0)
@@ -80,9 +80,32 @@ def test_a_tile_is_worth_more_sets_the_more_there_is_to_do():
         graph.output(fg.sum(terms))
         return graph.compile().sweeper.singles
 
-    assert singles(3, fg.square) == 1
-    assert 2 <= singles(1000, fg.square) <= 3
-    assert singles(1000, fg.square) < singles(1000, fg.exp) < Few.LANES[0]  # eight exponentials of a run at once
+    assert singles(3, fg.square) == [1, 1]
+    assert singles(1000, fg.square) == [1, 1]
+    assert 2 <= min(singles(1000, fg.exp)) <= max(singles(1000, fg.exp)) < Few.LANES[0]  # eight of a run at once
+
+
+@pytest.mark.parametrize("function", [fg.square, fg.exp])
+def test_what_does_not_vary_is_done_once(function):
+    """Directions at one point: as one call for each, bit by bit, though the point's numbers come from a head."""
+    graph = fg.Graph()
+    x, k = graph.input("x", shape=60), graph.input("k")
+    terms = [function(x[i % 60] - x[(i + 7) % 60] * 0.01 * i) for i in range(400)]
+    graph.output(k * fg.sum(terms[:300]) / fg.sum(terms))
+    f = graph.compile()
+    x, k = np.random.default_rng(1).normal(size=60), np.random.default_rng(2).normal(size=20)
+    varying = np.arange(61) == 60
+    for n in (2, 3, 8, 9, 20):
+        for point in (x, 2.0 * x):  # the buffers are used again
+            expected = [f.value_and_grad(point, one) for one in k[:n]]
+            y, (by_x, by_k) = f.value_and_grad(point, k[:n])
+            assert_same_bits(y, [one[0] for one in expected])
+            assert_same_bits(by_x, [one[1].x for one in expected])
+            assert_same_bits(by_k, [one[1].k for one in expected])
+            assert_same_bits(f(point, k[:n]), y)
+        few, give_back = f.sweeper.few(n, None, varying)
+        assert few.workspace.tiling.plan.head.n_operations > 400
+        give_back(few)
 
 
 def test_a_batch_of_one():
@@ -170,7 +193,7 @@ def test_large_programs_and_batches_do_not_take_it():
         y = y * 1.0001 + x
     graph.output(y)
     sweeper = graph.compile().sweeper
-    assert sweeper.few(16) is not None
+    assert sweeper.few(8) is not None and sweeper.few(16) is not None
     assert sweeper.few(Few.LANES[-1]) is None  # worth more than one thread
     assert sweeper.few(16, np.ones(1, bool)) is not None
 

@@ -13,7 +13,7 @@ from fastgraph.ops import OPS, TABLE
 from fastgraph.ops.accuracy import arguments
 from fastgraph.ops.table import EDGES
 from fastgraph.passes import branch_masks, fold, narrow, prune, simplify
-from fastgraph.program import DTYPES
+from fastgraph.program import DTYPES, assemble
 from tests import engines
 from tests.adaptive_passes import ADAPTIVE, made_both_ways
 from tests.bits import assert_same_bits, bits
@@ -34,7 +34,7 @@ PASSES = {
 
 
 def values_of(columns, leaves):
-    return engines.tile(assembly.assemble(columns, len(leaves)), leaves)[0]
+    return engines.tile(assemble(columns, len(leaves)), leaves)[0]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -66,7 +66,7 @@ def test_no_pass_changes_a_value_in_float32(seed):
     columns = narrow(columns_of(graph), SINGLE)
     folded = prune(fold(columns, lambda constants: assembly.evaluate_constants(constants, SINGLE)))
     for name, after in {"fold": folded, "simplify": simplify(columns, SINGLE)}.items():
-        assert_same_bits(in_float32(assembly.assemble(after, 3, SINGLE), leaves), expected, f"seed {seed}, {name}")
+        assert_same_bits(in_float32(assemble(after, 3, SINGLE), leaves), expected, f"seed {seed}, {name}")
     assert_same_bits(in_float32(graph.compile(SINGLE).program, leaves), expected, f"seed {seed}, compile")
 
 

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 import fastgraph as fg
-from fastgraph import assembly
 from fastgraph.graph import CONSTANT, INPUT
 from fastgraph.ops import TABLE
 from fastgraph.ops.row import MASKED
 from fastgraph.passes import Columns, active_operands, branch_masks, prune, schedule, simplify
+from fastgraph.program import assemble
 from tests import engines
 from tests.bits import assert_same_bits
 from tests.random_graphs import ARITHMETIC, Seeded, columns_of, input_sets, record
 
 
 def values_of(columns, leaves):
-    return engines.tile(assembly.assemble(columns, len(leaves)), leaves)[0]
+    return engines.tile(assemble(columns, len(leaves)), leaves)[0]
 
 
 def compiled(record_, n=2):
@@ -61,7 +61,7 @@ def test_schedule_invariants(seed, block):
     leaves = input_sets(seed, 4, 20)
     assert_same_bits(
         values_of(columns, leaves),
-        engines.reference(assembly.assemble(columns, 4), leaves)[0],
+        engines.reference(assemble(columns, 4), leaves)[0],
     )
 
 

@@ -7,14 +7,14 @@ import pytest
 
 import fastgraph as fg
 from fastgraph import derived
-from fastgraph.assembly import assemble, optimised
+from fastgraph.assembly import optimised
 from fastgraph.graph import CONSTANT, INPUT
 from fastgraph.jit import adaptive
 from fastgraph.ops import OPS, TABLE
 from fastgraph.passes import Columns, prune
 from fastgraph.passes import tangent as tangent_module
 from fastgraph.passes.tangent import NOTHING, UNIT, tangent
-from fastgraph.program import DTYPES
+from fastgraph.program import DTYPES, assemble
 from tests import engines
 from tests.adaptive_passes import arrays_of, made_both_ways
 from tests.bits import assert_same_bits, bits

@@ -215,7 +215,7 @@ def _add_slot(arm, element, source, target, lanes):
 def _spread(arm, element, target, lanes):
     b, n = arm.builder, _lanes_of(element)
     (target,) = pointers(b, target)
-    first = b.load(target, typ=ir.VectorType(element, n), align=VECTOR)
+    first = _splat(b, b.load(target, typ=element, align=VECTOR), n)
     arm.ascend(lanes, lambda i: b.store(first, arm.at(target, i, element), align=VECTOR), step=n)
 
 
@@ -263,5 +263,5 @@ def add_slot(typingctx, single, source, target, lanes):
 
 @intrinsic
 def spread_slot(typingctx, single, target, lanes):
-    """Repeat the first vector of a slot over all of it."""
+    """Repeat the first number of a slot over all of it."""
     return _move("spread_slot", 3, _spread)

@@ -7,22 +7,25 @@ words of the streams that the kernels read. ``lowering`` joins them.
 import numpy as np
 
 from fastgraph.engine.tiles import KEEP
+from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
 from fastgraph.jit import adaptive, adaptive_by_operands, helper
+from fastgraph.ops.arrays import ARITY, IMMEDIATE
 from fastgraph.ops.row import MASKED
+from fastgraph.passes import Columns
 
 ZERO, TRASH = 0, 1  # adjoint slots: of zeros, never written; of what nobody reads
-# Columns of an operation: three operands, the mask, the opcode, the flags, and the number of its run.
+# Fields of an operation: three operands, the mask, the opcode, the flags, and the number of its run.
 MASK, CODE, FLAGS, RUN = 3, 4, 5, 6
-N_COLUMNS = 7
+N_FIELDS = 7
 
 
 @adaptive_by_operands
 def rows_of(operands, opcodes, flags, counts, arity):
-    """The operations of a program, int64 (n, N_COLUMNS), -1 where there is nothing; slots as in the program."""
+    """The operations of a program, int64 (n, N_FIELDS), -1 where there is nothing; slots as in the program."""
     total = 0
     for r in range(len(counts)):
         total += counts[r]
-    rows = np.full((total, N_COLUMNS), -1, np.int64)
+    rows = np.full((total, N_FIELDS), -1, np.int64)
     at = i = 0
     for r in range(len(counts)):
         n, count = arity[opcodes[r]], counts[r]
@@ -36,6 +39,22 @@ def rows_of(operands, opcodes, flags, counts, arity):
         at += count * (n + masked)
         i += count
     return rows
+
+
+def as_columns(found, program, immediates, outputs):
+    """The leaves, constants and operations (rows as of :func:`rows_of`) as columns whose nodes are slots."""
+    first, n_leaves = program.first_operation, program.n_leaves
+    rows = np.zeros((first + len(found), N_COLUMNS), np.uint32)
+    rows[:n_leaves, 0], rows[:n_leaves, 1] = INPUT, np.arange(n_leaves)
+    rows[n_leaves:first, 0], rows[n_leaves:first, 1] = CONSTANT, np.arange(first - n_leaves)
+    operations, codes = rows[first:], found[:, CODE]
+    operations[:, 0] = codes
+    for k in range(N_COLUMNS - 1):
+        used = k < ARITY[codes]
+        operations[used, 1 + k] = found[used, k]
+    numbered = np.flatnonzero(IMMEDIATE[codes])
+    operations[numbered, 1 + ARITY[codes[numbered]]] = immediates[found[numbered, RUN]].astype(np.int32).view(np.uint32)
+    return Columns(rows, program.constants.astype(np.float64), outputs.astype(np.int64))
 
 
 @adaptive
@@ -153,7 +172,7 @@ def fuse(rows, first, needed, varies, read, pairs):
             kept -= 1
             break
     # Operations of a run do not depend on each other: those of one code are put together, so that runs stay long.
-    result = np.empty((kept, N_COLUMNS), np.int64)
+    result = np.empty((kept, N_FIELDS), np.int64)
     at = start = 0
     while start < n:
         stop = start
@@ -165,7 +184,7 @@ def fuse(rows, first, needed, varies, read, pairs):
                 for j in range(i, stop):
                     if not gone[j] and forward[j, CODE] == code:
                         gone[j] = True
-                        for c in range(N_COLUMNS):
+                        for c in range(N_FIELDS):
                             result[at, c] = forward[j, c]
                         at += 1
         start = stop

@@ -11,6 +11,7 @@ import numpy as np
 from fastgraph.engine import kernels, pool, single
 from fastgraph.engine.emit import is_expensive
 from fastgraph.engine.lowering import lower
+from fastgraph.engine.tiles import VECTOR
 from fastgraph.engine.workspace import Few, OneSet, Single, Tiles, Tiling
 from fastgraph.errors import ProgramError
 from fastgraph.ops import TABLE
@@ -19,15 +20,16 @@ from fastgraph.progress import reporter
 # Bytes of a slot, and how many a workspace may take before a smaller one is chosen. Dispatch costs less the larger
 # a tile is, but a workspace should stay in the L2 cache: gradients of 10,000 operations take 0.79 of the time with 128
 # bytes, 2.3 MB of it with 512; those of 100,000 operations 0.67, values 0.57; of 1,500 operations 512 bytes are best.
+# What fits in one vector has it: eight sets take 0.5 to 0.75 of the time of a tile of 128 bytes.
 TILES = (512, 256, 128)
 WORKSPACE_BYTES = 1 << 20
-# A tile of the smallest size takes as long as some sets one by one: as many as its operations cost more than those of
-# one set. There a cheap operation costs 1, on a tile CHEAP; eight dear ones of a run, or one on a tile, DEAR; anything
-# costs FIXED. Fitted to graphs of 10 to 10,000 operations, where the tile took the time of 1.3 sets for 10, 2.3 for
-# 100, 3 for 3,000, and 4 for 300 of which half are elementary functions. With the gradient of a program of more than
-# LARGE slots, whose tile would leave every cache, SINGLES_LARGE sets.
-CHEAP, DEAR, FIXED = 3, 10, 60
-SINGLES_LARGE, LARGE = 8, 1 << 15
+# A tile of one vector takes as long as some sets one by one: as many as its operations cost more than those of one set.
+# There a cheap operation costs 1; eight dear ones of a run, or one on a tile, DEAR; handing on the adjoint of one set's
+# dear one SPILL; anything costs FIXED. Fitted to graphs of 10 to 10,000 operations, where the tile took the time of
+# 1.1 to 1.8 sets, and of up to 4 where half the operations are elementary functions. A tile of more than LARGE slots
+# leaves every cache: SINGLES_LARGE sets.
+DEAR, SPILL, FIXED = 10, 2, 60
+SINGLES_LARGE, LARGE = 2, 1 << 19
 CHUNK_OPERATIONS = 10_000_000  # per chunk: 2 to 20 ms, so that Ctrl-C and other threads get their turn
 WORTH_SHARING = 400_000  # operations: some 0.1 ms, several times what it takes to wake a thread
 BLOCK_OPERATIONS = 1 << 21, 1 << 17  # per block of a sum: at most; at least, so that threads share a small batch
@@ -62,55 +64,71 @@ class Sweeper:
         except IndexError:
             return Single(self.program, kind, kind == SEEDED)
 
-    def few(self, n_sets, wanted=None):
+    def few(self, n_sets, wanted=None, varying=None):
         """A workspace for a few sets and what to call when it is not needed any more; None if they are too many.
 
-        ``wanted`` says of each leaf whether its gradient is wanted; None for no gradient.
+        ``wanted`` says of each leaf whether its gradient is wanted, ``varying`` whether it varies over sets: None for
+        no gradient, and if all do.
         """
         with_gradient = wanted is not None
         lanes = self._lanes_of_few[with_gradient][n_sets] if n_sets <= Few.LANES[-1] else 0
         if not lanes:
             return None
-        idle = self._idle_few.setdefault((lanes, wanted.tobytes() if with_gradient else None), [])
+        one_by_one = lanes <= self.singles[with_gradient]
+        if varying is not None and one_by_one and n_sets > 1 and self.program.n_slots <= LARGE:
+            one_by_one = n_sets <= self._singles_of(varying, wanted)
+            lanes = lanes if one_by_one else Few.LANES[0]
+        key = lanes, with_gradient and wanted.tobytes(), varying is not None and varying.tobytes()
+        idle = self._idle_few.get(key)
+        if idle is None:
+            while len(self._idle_few) >= 4 * PLANS:
+                self._idle_few.pop(next(iter(list(self._idle_few)), None), None)
+            idle = self._idle_few.setdefault(key, [])
         try:
             return idle.pop(), idle.append
         except IndexError:
-            if lanes <= self.singles:
-                workspace = OneSet(self.program)
-            else:
+            if varying is None:
                 varying = np.ones(self.program.n_leaves, np.bool_)
-                workspace = Tiles(self.tiling(lanes, varying, wanted, False))
-            return Few(self.program, workspace, lanes, with_gradient), idle.append
+            workspace = OneSet(self.program) if one_by_one else Tiles(self.tiling(lanes, varying, wanted, False))
+            return Few(self.program, workspace, lanes, with_gradient, varying), idle.append
 
     @cached_property
     def singles(self):
-        """So many sets are swept one by one in less time than a tile takes; fewer than its lanes."""
-        counts = self.program.runs["count"].astype(np.int64)
-        dear = np.array([_is_dear(code) for code in self.program.runs["opcode"].tolist()], np.bool_)
-        one = np.where(dear, DEAR * -(-counts // single.WIDTH), counts).sum()
-        tile = np.where(dear, DEAR, CHEAP) @ counts
-        return min(Few.LANES[0] - 1, int((FIXED + tile) / (FIXED + one) + 0.2))
+        """So many sets are swept one by one in less time than a tile takes: without a gradient, and with it."""
+        least = SINGLES_LARGE if self.program.n_slots > LARGE else 1
+        return [max(least, _most_singles(one, tile)) for one, tile in self._costs]
+
+    def _singles_of(self, varying, wanted):
+        """As :attr:`singles`, where some leaves do not vary and so a tile may have less to do."""
+        plan = self.tiling(Few.LANES[0], varying, wanted, False).plan
+        one, tile = self._costs[wanted is not None]
+        if plan.head is not None:
+            head_of_one, head_of_tile = _costs(plan.head.runs, False)
+            tile += head_of_one - head_of_tile
+        return max(1, _most_singles(one, tile))
+
+    @cached_property
+    def _costs(self):
+        """What one set and a tile cost, without a gradient and with it."""
+        forward, reverse = (np.array(_costs(self.program.runs, partials)) for partials in (False, True))
+        return [(FIXED + forward).tolist(), (FIXED + forward + reverse).tolist()]
 
     @cached_property
     def _lanes_of_few(self):
         """By with_gradient and number of sets, the lanes of their workspace, or 0: they are too many."""
         lanes = np.zeros((2, 1 + Few.LANES[-1]), np.int64)
         if self._takes_singles:
-            for row, weight in zip(lanes, (self._weight, 3 * self._weight), strict=True):
+            for row, weight, singles in zip(lanes, (self._weight, 3 * self._weight), self.singles, strict=True):
                 if Few.LANES[0] * weight <= WORTH_SHARING:
                     for n in reversed(Few.LANES):
                         row[1 : n + 1] = n
                     row[WORTH_SHARING // weight + 1 :] = 0
-                if self.program.n_slots <= LARGE:
-                    row[1 : self.singles + 1] = self.singles
+                row[1 : singles + 1] = singles
         return lanes.tolist()
 
     def one_by_one(self, n_sets, with_gradient):
         """Whether so many sets are swept one by one, for which inputs must be float64."""
-        if not self._takes_singles:
-            return False
-        large = with_gradient and self.program.n_slots > LARGE
-        return n_sets <= (SINGLES_LARGE if large else self.singles) or self._too_large
+        return self._takes_singles and (n_sets <= self.singles[with_gradient] or self._too_large)
 
     # -- results of every set -----------------------------------------------------------------------------
     def sweep(self, n_sets, leaves, outputs, gradient=None, threads=None, seeds=None, progress=None):
@@ -241,6 +259,8 @@ class Sweeper:
 
 def _tile(size, plan):
     """Bytes of a slot for ``size`` bytes a slot of the whole batch."""
+    if size <= VECTOR:
+        return VECTOR
     slots = plan.n_values + plan.n_adjoints
     for tile in TILES:
         if tile < 2 * size and slots * tile <= WORKSPACE_BYTES:
@@ -324,9 +344,22 @@ class _Tree:
         return total
 
 
+def _costs(runs, partials):
+    """What the operations of ``runs`` cost in one set and in a tile, forward or, for ``partials``, reverse."""
+    counts = runs["count"].astype(np.int64)
+    dear = np.array([_is_dear(code, partials) for code in runs["opcode"].tolist()], np.bool_)
+    spill = SPILL * counts if partials else 0
+    one = np.where(dear, DEAR * -(-counts // single.WIDTH) + spill, counts).sum()
+    return int(one), int(np.where(dear, DEAR, 1) @ counts)
+
+
+def _most_singles(one, tile):
+    return min(Few.LANES[0] - 1, int(tile / one + 0.2))
+
+
 @cache
-def _is_dear(opcode):
-    return is_expensive(TABLE[opcode], partials=False)
+def _is_dear(opcode, partials):
+    return is_expensive(TABLE[opcode], partials)
 
 
 def _power_of_two(n):

@@ -8,14 +8,14 @@ from numba import carray, types
 
 from fastgraph.engine import tiles
 from fastgraph.engine.addresses import call_address, pointer, record
-from fastgraph.engine.kernels import one_nan
+from fastgraph.engine.kernels import one_nan, run
 from fastgraph.engine.moves import KIND, SUMS, add_column, add_slot, fill_column, load_column, spread_slot, store_column
 from fastgraph.engine.streams import TRASH
 from fastgraph.jit import compiled, native
 
 NOTHING, FINISHED = -1, -2  # of a summed gradient: nothing arrives; the epilogue leaves it among the adjoints
 DOUBLE = KIND[np.dtype(np.float64)]
-PIECE = tiles.GROUP * tiles.VECTOR  # bytes of a slot that a sweep does at least
+PIECE = tiles.GROUP * tiles.VECTOR  # bytes of a slot that a sweep does at least, unless tiles are narrow
 
 # Everything a sweep reads and writes; addresses are integers, strides are bytes. What is moved into or out of a tile is
 # a list of numbers ``n``, each an index into the call's tables of addresses, strides and kinds, and an offset in a
@@ -48,6 +48,7 @@ TILES = record(
     "inner",  # sets in one step of the last of them
     "spread_n",  # results of the prologue that later sweeps read
     "spread_offsets",
+    "head",  # a CALL that does the prologue as one set; 0: none
     "seeded",  # 0: every cotangent is 1
     "n_totals",
     "total_offsets",
@@ -66,16 +67,19 @@ TILES = record(
 )
 
 
-def of_tiles(is_single):
-    """The native forward and reverse sweeps of one tile, of float32 (1) or float64 (0); the drivers are ready, too."""
+def of_tiles(is_single, is_narrow):
+    """The native forward and reverse sweeps of one tile; the drivers are ready, too.
+
+    Of float32 (1) or float64 (0), of one vector (1) or any size (0).
+    """
 
     @native("void(intp, intp, intp, intp, intp)")
     def forward(runs, n_runs, operands, tile, values):
-        tiles.forward_sweep(is_single, runs, n_runs, operands, tile, values)
+        tiles.forward_sweep(is_single, is_narrow, runs, n_runs, operands, tile, values)
 
     @native("void(intp, intp, intp, intp, intp, intp)")
     def reverse(runs, n_runs, operands, tile, values, adjoints):
-        tiles.reverse_sweep(is_single, runs, n_runs, operands, tile, values, adjoints)
+        tiles.reverse_sweep(is_single, is_narrow, runs, n_runs, operands, tile, values, adjoints)
 
     for driver in (prepare_tiles, run_tiles, finish_tiles):
         driver.compile((types.intp,))
@@ -86,15 +90,20 @@ def of_tiles(is_single):
 def prepare_tiles(address):
     """Do what is done once a call: load the uniform leaves, sweep what depends on them only.
 
-    The smallest piece of a tile is enough for that; the results are then spread over the whole tile.
+    The smallest piece of a tile is enough for that, or one set; the results are then spread over the whole tile.
     """
     call = carray(pointer(address), 1, TILES)[0]
-    piece = PIECE * call.lanes // call.tile
+    size = min(PIECE, call.tile)
+    piece = size * call.lanes // call.tile
     _load(call, call.uniform_n, call.uniform_indices, call.uniform_offsets, 0, 1, piece)
-    stream = call.prologue_runs, call.prologue_n, call.prologue_operands
-    call_address(call.forward_kernel, (*stream, PIECE, call.values))
+    if call.head:
+        run(call.head)
+    else:
+        stream = call.prologue_runs, call.prologue_n, call.prologue_operands
+        call_address(call.forward_kernel, (*stream, size, call.values))
     if call.lanes > piece:
         _spread(call, call.uniform_n, call.uniform_offsets)
+    if call.lanes > piece or call.head:
         _spread(call, call.spread_n, call.spread_offsets)
 
 
@@ -253,7 +262,7 @@ def _join(call):
 def finish_tiles(address):
     """From the sums over the whole batch, the results: sweep the epilogue, in the smallest piece of a tile."""
     call = carray(pointer(address), 1, TILES)[0]
-    n, size = call.output_n, call.tile // call.lanes
+    n, piece = call.output_n, min(PIECE, call.tile)
     results = carray(pointer(call.results), n + call.gradient_n, np.float64)
     sums = carray(pointer(call.partials), n + call.n_totals, np.float64)
     for k in range(n + call.n_totals):
@@ -264,9 +273,9 @@ def finish_tiles(address):
         offsets = carray(pointer(call.total_offsets), call.n_totals, np.int64)
         for k in range(call.n_totals):
             source = call.partials + 8 * (n + k)
-            load_column(call.single, DOUBLE, source, 0, call.adjoints + offsets[k], 1, PIECE // size)
+            load_column(call.single, DOUBLE, source, 0, call.adjoints + offsets[k], 1, piece * call.lanes // call.tile)
         stream = call.epilogue_runs, call.epilogue_n, call.epilogue_operands
-        call_address(call.reverse_kernel, (*stream, PIECE, call.values, call.adjoints))
+        call_address(call.reverse_kernel, (*stream, piece, call.values, call.adjoints))
     sources = carray(pointer(call.sources), call.gradient_n, np.int64)
     offsets = carray(pointer(call.gradient_offsets), call.gradient_n, np.int64)
     for k in range(call.gradient_n):

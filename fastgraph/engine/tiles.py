@@ -1,11 +1,12 @@
 """Tiles: the sweeps over many input sets, with a loop per row over the operations of a run.
 
-In: the rows' rules. Out: two Numba intrinsics: all runs of a stream, forward or reverse, for a tile of input sets.
+In: the rows' rules. Out: two Numba intrinsics: all runs of a stream, forward or reverse, for a tile of input sets. Each
+comes in two kinds: for tiles of any size, and narrow, for tiles of one vector, without any loop over vectors.
 
 Layout that every arm relies on (``lowering`` makes it from a verified program):
 
-- a slot is ``tile`` bytes, one of ``SIZES``, at a byte offset that is a multiple of it; buffers begin at a multiple of
-  64 bytes; a run has an operation at least;
+- a slot is ``tile`` bytes, one of ``SIZES`` or, in the narrow sweeps, one vector, at a byte offset that is a multiple
+  of it; buffers begin at a multiple of 64 bytes; a run has an operation at least;
 - an operation's operands are 32-bit words, one operation after the other. Forward: the offsets of the operands, then
   of the result. Reverse, in the order in which the operations are swept: the offsets of the operands' values, of the
   result's value, of the result's adjoint, then of the operands' adjoints, and of the mask's value where the run has
@@ -81,6 +82,9 @@ class _TileArm(Arm):
 
     def groups(self, m, expensive, body):
         """Run ``body(offsets)`` for groups of vectors until the tile is done."""
+        if self.narrow:
+            body([integer(0)])
+            return
         size = 1 if expensive else GROUP
 
         def group(at):
@@ -88,13 +92,19 @@ class _TileArm(Arm):
 
         self.repeat(integer(0), integer(VECTOR * size), group, self.tile)
 
-    def straight(self, body):
-        """Run ``body(offset)`` for the vectors of the tile, one after the other, and leave where the tile ends.
+    def vectors(self, expensive, body):
+        """Run ``body(offset)`` for the vectors of the tile, one after the other.
 
-        Without a loop of its own: its overhead, and a branch that ends after as many rounds as a tile has groups and so
-        clouds the history by which runs' opcodes are predicted.
+        If it is cheap, without a loop: its overhead, and a branch that ends after as many rounds as a tile has groups
+        and so clouds the history by which runs' opcodes are predicted.
         """
         b = self.builder
+        if self.narrow:
+            body(integer(0))
+            return
+        if expensive:
+            self.repeat(integer(0), integer(VECTOR), body, self.tile)
+            return
         after = b.append_basic_block("done")
         for at in range(0, SIZES[-1], VECTOR):
             if at in SIZES:
@@ -118,10 +128,7 @@ def _forward_arm(arm):
             xs = [arm.load(m, arm.place(source, at)) for source in sources]
             arm.store(arm.value(m, xs), arm.place(target, at))
 
-        if is_expensive(op, partials=False):
-            arm.repeat(integer(0), integer(VECTOR), vector, arm.tile)
-        else:
-            arm.straight(vector)
+        arm.vectors(is_expensive(op, partials=False), vector)
 
     return arm.operations(integer(4 * (op.arity + 1)), operation)
 
@@ -163,12 +170,12 @@ def _reverse_arm(arm):
     return arm.operations(b.add(integer(4 * (2 * n + 2)), masked), operation)
 
 
-def _codegen(emit_arm, element, rows, inlined=()):
-    """Code of a sweep: ``(single, runs, n_runs, operands, tile, values[, adjoints])``."""
+def _codegen(emit_arm, kind, rows, inlined=()):
+    """Code of a sweep: ``(single, narrow, runs, n_runs, operands, tile, values[, adjoints])``."""
 
     def codegen(context, builder, signature, args):
         builder.function.attributes.add("minsize")  # as in ``single``
-        _, runs, n_runs, operands, *buffers = args
+        _, _, runs, n_runs, operands, *buffers = args
         before = builder.block
         head, swept, missing, done = (builder.append_basic_block(n) for n in ("run", "swept", "missing", "done"))
         end = builder.add(runs, builder.mul(n_runs, integer(RUN.itemsize)))
@@ -184,7 +191,7 @@ def _codegen(emit_arm, element, rows, inlined=()):
             builder.position_at_end(block)
             arguments = [*fields, at, *buffers]
             emit = _emit_arm if op in inlined else _call_arm
-            leaving.append((emit(builder, emit_arm, op, element, arguments), builder.block))
+            leaving.append((emit(builder, emit_arm, op, kind, arguments), builder.block))
             builder.branch(swept)
         builder.position_at_end(missing)
         builder.unreachable()  # as in ``emit_switch``
@@ -210,42 +217,47 @@ def _field(builder, run, name):
     return builder.sext(value, I64) if kind.kind == "i" else builder.zext(value, I64)
 
 
-def _emit_arm(builder, emit_arm, op, element, arguments):
+def _emit_arm(builder, emit_arm, op, kind, arguments):
     """A run of ``op``; returns where the words of the next one begin."""
+    element, narrow = kind
     flags, immediate, count, operands, tile, *buffers = arguments
     buffers = pointers(builder, *buffers)
     run = {"flags": flags, "immediate": immediate, "count": count, "operands": operands, "tile": tile}
-    run |= {"values": buffers[0], "adjoints": buffers[-1], "element": element}
+    run |= {"values": buffers[0], "adjoints": buffers[-1], "element": element, "narrow": narrow}
     return emit_arm(_TileArm(builder, op, **run, width=VECTOR // (8 if element is F64 else 4)))
 
 
-def _call_arm(builder, emit_arm, op, element, arguments):
+def _call_arm(builder, emit_arm, op, kind, arguments):
     """As :func:`_emit_arm`, in a function of the row's own.
 
     In one for all, the constants of every arm would be set up, and registers spilled, for every run of any.
     """
-    kind = ir.FunctionType(I64, [I64] * len(arguments))
-    function = ir.Function(builder.module, kind, f"fastgraph.{emit_arm.__name__}.{element}.{op.name}")
+    element, narrow = kind
+    name = f"fastgraph.{emit_arm.__name__}.{element}{'.narrow' * narrow}.{op.name}"
+    function = ir.Function(builder.module, ir.FunctionType(I64, [I64] * len(arguments)), name)
     function.linkage = "internal"
     for attribute in ("noinline", "nounwind", "minsize"):
         function.attributes.add(attribute)
     inside = ir.IRBuilder(function.append_basic_block("entry"))
-    inside.ret(_emit_arm(inside, emit_arm, op, element, function.args))
+    inside.ret(_emit_arm(inside, emit_arm, op, kind, function.args))
     return builder.call(function, arguments)
 
 
-# ``single`` is a literal, so that one kernel's source serves both precisions, and its closure holds nothing but
+# ``single`` and ``narrow`` are literals, so that one kernel's source serves all, and its closure holds nothing but
 # constants: Numba's disk cache would not recognise an intrinsic in a closure from one process to the next.
 @intrinsic(prefer_literal=True)
-def forward_sweep(typingctx, single, runs, n_runs, operands, tile, values):
+def forward_sweep(typingctx, single, narrow, runs, n_runs, operands, tile, values):
     """Compute the results of ``n_runs`` runs."""
-    signature = types.void(single, *[types.intp] * 5)
-    element = F32 if single.literal_value else F64
-    return signature, _codegen(_forward_arm, element, (*TABLE, *FUSED), _INLINED)
+    signature = types.void(single, narrow, *[types.intp] * 5)
+    return signature, _codegen(_forward_arm, _kind(single, narrow), (*TABLE, *FUSED), _INLINED)
 
 
 @intrinsic(prefer_literal=True)
-def reverse_sweep(typingctx, single, runs, n_runs, operands, tile, values, adjoints):
+def reverse_sweep(typingctx, single, narrow, runs, n_runs, operands, tile, values, adjoints):
     """Hand what the operations of ``n_runs`` runs, in order, add to the adjoints of their operands."""
-    signature = types.void(single, *[types.intp] * 6)
-    return signature, _codegen(_reverse_arm, F32 if single.literal_value else F64, TABLE)
+    signature = types.void(single, narrow, *[types.intp] * 6)
+    return signature, _codegen(_reverse_arm, _kind(single, narrow), TABLE)
+
+
+def _kind(single, narrow):
+    return F32 if single.literal_value else F64, bool(narrow.literal_value)

@@ -186,7 +186,7 @@ class Tiling:
         self.lanes = tile // program.dtype.itemsize
         self.is_single = int(program.dtype == np.float32)
         # Here, in the thread that calls, not in a helper: it answers Ctrl-C while this compiles.
-        self.forward, self.reverse = once(tile_kernels.of_tiles, self.is_single)
+        self.forward, self.reverse = once(tile_kernels.of_tiles, self.is_single, int(tile == VECTOR))
         self.streams = {name: self._scaled(getattr(plan, name)) for name in ("prologue", "body", "reverse", "epilogue")}
         outputs = np.arange(len(plan.outputs))
         wanted = np.flatnonzero(plan.wanted)
@@ -249,10 +249,24 @@ class Tiles:
             forward_kernel=tiling.forward.address,
             reverse_kernel=tiling.reverse.address,
         )
+        if plan.head is not None:
+            self._make_head(record)
         self.record = record
         self.fields = memoryview(record.view(np.int64))  # by number: setting a field by name costs ten times as much
         self.address = address_of(record)
         self.partials = None
+
+    def _make_head(self, record):
+        """Do the prologue as one set, from and to the first lanes of its slots."""
+        plan, tile = self.tiling.plan, self.tiling.tile
+        addresses = np.full(self.tiling.program.n_leaves, address_of(self.values))  # of leaves it does not read: any
+        addresses[plan.uniform[0]] += plan.uniform[1] * tile
+        self.head = OneSet(plan.head)
+        self.head.point(
+            Table.of(addresses, 0, self.values), Table.of(address_of(self.values) + plan.spread * tile, 0, self.values)
+        )
+        self.head.fields[_FIRST], self.head.fields[_LAST] = 0, 1
+        record["head"] = self.head.address
 
     def point(self, leaves, outputs, gradient=None, seeds=None):
         """Name the inputs and results of the next sweeps.
@@ -269,6 +283,11 @@ class Tiles:
         fields[_SEEDED] = seeds is not None
         self.tables = (leaves, outputs, gradient, seeds)
         tile_kernels.prepare_tiles(self.address)
+
+    def sweep_anew(self, start, stop):
+        """As :meth:`sweep`, when the numbers that the uniform leaves point at have changed."""
+        tile_kernels.prepare_tiles(self.address)
+        self.sweep(start, stop)
 
     def point_sums(self, leaves, seeds, block, blocks):
         """As :meth:`point`, for sums of the results over ``blocks`` blocks, at most, of so many sets."""
@@ -324,19 +343,24 @@ class Few:
     Attributes
     ----------
     inputs : ndarray (n_leaves, lanes)
+        Of leaves that do not vary, the first column counts.
     results : ndarray (m + n_leaves, lanes)
         Outputs, then the gradient.
     """
 
-    LANES = (16, 32, 64, 256)  # a tile of each size, and four
+    LANES = (8, 16, 32, 64, 256)  # a tile of each size, and four of the largest
 
-    def __init__(self, program, workspace, lanes, with_gradient):
+    def __init__(self, program, workspace, lanes, with_gradient, varying):
         n, m = program.n_leaves, len(program.outputs)
         self.inputs = np.zeros((n, lanes))
         self.results = np.zeros((m + n, lanes))
         self.workspace = workspace
-        workspace.point(*map(Table.of_rows, (self.inputs, self.results[:m], *[self.results[m:]][:with_gradient])))
-        self.sweep = workspace.sweep  # (0, n_sets): the first columns
+        leaves = Table.of_rows(self.inputs)
+        if not varying.all():
+            leaves = Table.of(leaves.addresses, np.where(varying, self.inputs.strides[1], 0), self.inputs)
+        workspace.point(leaves, *map(Table.of_rows, (self.results[:m], *[self.results[m:]][:with_gradient])))
+        # (0, n_sets): the first columns.
+        self.sweep = workspace.sweep if varying.all() or isinstance(workspace, OneSet) else workspace.sweep_anew
 
 
 def _field(name, record=tile_kernels.TILES):
