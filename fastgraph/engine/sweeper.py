@@ -51,6 +51,7 @@ class Sweeper:
         self.idle_singles = ([], [], [])  # without gradient, with it, and with one that takes cotangents
         self._idle_few = {}  # by lanes and the bytes of what is wanted
         self._idle_ones = []
+        self._singles_by_leaves = {}
         self._tilings = {}
         self._last_sum = None, None
 
@@ -100,12 +101,16 @@ class Sweeper:
 
     def _singles_of(self, varying, wanted):
         """As :attr:`singles`, where some leaves do not vary and so a tile may have less to do."""
-        plan = self.tiling(Few.LANES[0], varying, wanted, False).plan
-        one, tile = self._costs[wanted is not None]
-        if plan.head is not None:
-            head_of_one, head_of_tile = _costs(plan.head.runs, False)
-            tile += head_of_one - head_of_tile
-        return max(1, _most_singles(one, tile))
+        key = varying.tobytes(), wanted is not None and wanted.tobytes()
+        found = self._singles_by_leaves.get(key)
+        if found is None:
+            plan = self.tiling(Few.LANES[0], varying, wanted, False).plan
+            one, tile = self._costs[wanted is not None]
+            if plan.head is not None:
+                head_of_one, head_of_tile = _costs(plan.head.runs, False)
+                tile += head_of_one - head_of_tile
+            found = self._singles_by_leaves[key] = max(1, _most_singles(one, tile))
+        return found
 
     @cached_property
     def _costs(self):
