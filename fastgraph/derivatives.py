@@ -14,136 +14,15 @@ from fastgraph.arguments import is_sum
 from fastgraph.gauss_newton import GaussNewton
 from fastgraph.graph import Argument, Output
 from fastgraph.kinks import check_kinks
-from fastgraph.layout import Results, scalar
+from fastgraph.layout import scalar
+from fastgraph.products import Products
 from fastgraph.progress import reporter
 from fastgraph.sparse import SparseDerivatives
 from fastgraph.taylor import Taylor
 
 
-class Derivatives(GaussNewton, SparseDerivatives, Taylor):
+class Derivatives(Products, GaussNewton, SparseDerivatives, Taylor):
     """Base of :class:`Function`, which has the arguments, the outputs and the sweeps."""
-
-    # -- products -----------------------------------------------------------------------------------------
-    def jvp(self, args, tangents, /, *, wrt=None, out=None, threads=None, reduce=None, progress=None):
-        """Evaluate the outputs and the product of the Jacobian with tangents, in one forward sweep.
-
-        Parameters
-        ----------
-        args : tuple or mapping
-            The arguments, in order or by name; shapes as for a call.
-        tangents : array_like for one argument, else tuple or mapping
-            The direction, of shape ``batch + argument.shape`` for each argument of ``wrt``; broadcasts with the
-            arguments, so that k directions at one point are an array of shape ``(k, *argument.shape)``.
-        wrt : str or Expr, or sequence of them, optional
-            The arguments that move; the default is every input and no parameter.
-        out : tuple, optional
-            ``(outputs, output_tangents)``: arrays to write to, in the form in which they are returned.
-        threads, reduce, progress
-            As for :meth:`value_and_grad`.
-
-        Returns
-        -------
-        outputs, output_tangents : numpy.float64, ndarray, or named tuple of them for several outputs
-            Per output, of shape ``batch + output.shape``.
-
-        Raises
-        ------
-        ArgumentError, ShapeError
-            As for a call.
-
-        Notes
-        -----
-        The product is a program of its own: every operation is followed by the sum of its partials' contributions, in
-        the order of operands.
-
-        Examples
-        --------
-        >>> import fastgraph as fg
-        >>> graph = fg.Graph()
-        >>> x = graph.input("x", shape=2)
-        >>> graph.output(x * x, name="squares")
-        >>> f = graph.compile()
-        >>> f.jvp(([1.0, 3.0],), [1.0, 10.0])
-        (array([1., 9.]), array([ 2., 60.]))
-        """
-        summed = is_sum(reduce, out, self.label)
-        positions, kind = self.signature.wrt(wrt)
-        arrays, batch = self.signature.bind_packed(args)
-        directions, batch = self._bind_directions(tangents, positions, kind, batch, "tangents")
-        names = [*(o.name for o in self.outputs), *(f"the tangent of {o.name}" for o in self.outputs)]
-        found = self._derived("tangents", positions)._evaluate(
-            [*arrays, *directions], batch, self._paired(out), threads, summed, progress, names
-        )
-        m = len(self.outputs)
-        return self._in_form(found[:m]), self._in_form(found[m:])
-
-    def hvp(
-        self, args, vector, /, *, wrt=None, weights=None, out=None, threads=None, reduce=None, progress=None
-    ):  # fmt: skip
-        """Evaluate the product of the Hessian of the scalar output with a vector.
-
-        Parameters
-        ----------
-        args : tuple or mapping
-            The arguments, in order or by name; shapes as for a call.
-        vector : array_like for one argument, else tuple or mapping
-            Of shape ``batch + argument.shape`` for each argument of ``wrt``; broadcasts with the arguments.
-        wrt : str or Expr, or sequence of them, optional
-            The arguments to differentiate by; the default is every input and no parameter.
-        weights : optional
-            Take the Hessian of the sum of the outputs times these, a Lagrangian: in the form of the cotangents of
-            :meth:`vjp`. Without it there must be one scalar output.
-        out : ndarray or tuple of ndarray, optional
-            To write to, in the form in which the product is returned.
-        threads, reduce, progress
-            As for :meth:`value_and_grad`.
-
-        Returns
-        -------
-        numpy.float64, ndarray, or named tuple of them for several arguments
-            Per argument, of shape ``batch + argument.shape``.
-
-        Raises
-        ------
-        ArgumentError, ShapeError
-            As for a call; also if there are several outputs and no ``weights``.
-
-        Notes
-        -----
-        A reverse sweep over the program of the directional derivative (Pearlmutter, "Fast exact multiplication by the
-        Hessian", Neural Computation 6, 1994; the order of the two differentiations is the other one): no more than
-        three times the work of a gradient, whatever the number of inputs.
-
-        Examples
-        --------
-        >>> import fastgraph as fg
-        >>> graph = fg.Graph()
-        >>> x = graph.input("x", shape=2)
-        >>> graph.output(x[0] ** 3 * x[1])
-        >>> f = graph.compile()
-        >>> f.hvp(([1.0, 2.0],), [1.0, 0.0])
-        array([12.,  3.])
-        """
-        summed = is_sum(reduce, out, self.label)
-        positions, kind = self.signature.wrt(wrt)
-        arrays, batch = self.signature.bind_packed(args)
-        arrays, batch, scalar_function = self._scalar_function(arrays, batch, weights, "hvp")
-        directions, batch = self._bind_directions(vector, positions, kind, batch, "vector")
-        function = scalar_function._derived("directional", positions)
-        arrays = [*arrays, *directions]
-        if out is not None:
-            return self._product_into(out, function, arrays, batch, positions, kind, threads, progress)
-        return function._derive(arrays, batch, None, positions, kind, None, threads, summed, progress)[1]
-
-    def _product_into(self, out, function, arrays, batch, positions, kind, threads, progress):
-        """The gradient of ``function``, a directional derivative, in the arrays of ``out``."""
-        names = [f"the product by {self.arguments[k].name}" for k in positions]
-        shapes = [batch + self.arguments[k].shape for k in positions]
-        place = Results(shapes, self.dtype, len(batch), [out] if kind is None else out, names, self.label, arrays)
-        gradients = dict(zip(positions, place.targets, strict=True))
-        function._sweep(arrays, batch, [np.empty(batch, self.dtype)], gradients, None, threads, progress)
-        results = place.finish()
-        return results[0] if kind is None else kind._make(results)
 
     # -- matrices -----------------------------------------------------------------------------------------
     def jacobian(self, /, *args, wrt=None, threads=None, reduce=None, progress=None, **named):
@@ -391,20 +270,9 @@ class Derivatives(GaussNewton, SparseDerivatives, Taylor):
         weights, batch = self.signature.bind_weights(weights, batch)
         return [*arrays, *weights], batch, self._derived("weighted")
 
-    def _bind_directions(self, given, positions, kind, batch, what):
-        """Arrays of the directions in order of declaration, and the batch with theirs."""
-        arrays, batch = self.signature.bind_directions(given, positions, kind is None, batch, what)
-        return [array for _, array in sorted(zip(positions, arrays, strict=True), key=lambda pair: pair[0])], batch
-
     # -- forms --------------------------------------------------------------------------------------------
     def _in_form(self, results):
         return results[0] if self._results is None else self._results._make(results)
-
-    def _paired(self, out):
-        """``(outputs, output_tangents)`` as one list of arrays; what does not fit is left for ``Results`` to refuse."""
-        if not isinstance(out, tuple | list) or len(out) != 2 or self._results is None:
-            return out
-        return [array for part in out for array in (part if isinstance(part, tuple | list) else [part])]
 
     def _spans(self, positions):
         """Where the scalars of each argument of ``positions`` stand among them all, by position."""

@@ -39,6 +39,18 @@ def with_tangents(program, wanted):
     return optimised(columns, n_leaves, program.dtype)
 
 
+def along(program, wanted, k):
+    """Outputs, then their tangents along k directions, one after the other; None if that takes too many rows.
+
+    After the leaves come the tangents of the ``wanted`` ones in each direction.
+    """
+    n, count = program.n_leaves, int(wanted.sum())
+    seeds = np.full((n, k), NOTHING, np.int64)
+    seeds[wanted] = n + np.arange(k) * count + np.arange(count)[:, None]
+    columns, _ = tangent(columns_of(program), seeds, MAX_ROWS)
+    return None if columns is None else optimised(columns, n + k * count, program.dtype)
+
+
 def directional(program, wanted):
     """As :func:`with_tangents`, but the tangents alone: the gradient of one is a Hessian-vector product."""
     columns, n_leaves = _along(program, wanted)

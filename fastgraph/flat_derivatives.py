@@ -35,11 +35,11 @@ class FlatDerivatives:
             As for a call of the function.
         """
         self._need_inputs()
-        function = self.function._derived("tangents", self._positions)
         if out is reduce is progress is threads is None and self._is_single(x, axis, parameters):
-            results = self._along(function, x, tangents, axis)
+            results = self._along(x, tangents, axis)
             if results is not None:
-                return _halves(results, self._shape)
+                return results
+        function = self._tangents
         call = self._call(x, axis, parameters)
         call.bind(tangents, "tangents", self.n, "inputs")
         summed = is_sum(reduce, out, self.function.label)
@@ -223,6 +223,11 @@ class FlatDerivatives:
         return self.function.signature.differentiable
 
     @cached_property
+    def _tangents(self):
+        """The function of outputs and tangents."""
+        return self.function._derived("tangents", self._positions)
+
+    @cached_property
     def _moving(self):
         """Of the inputs, then their tangents, which differ from one direction to the next."""
         return np.arange(2 * self.n) >= self.n
@@ -275,26 +280,32 @@ class FlatDerivatives:
         )
         return np.moveaxis(table, (-2, -1), (0, 1)) if options["axis"] == 0 and not summed else table
 
-    def _along(self, function, x, directions, axis):
-        """Outputs (k, m) of a derived function at one point along a few directions; None if they are not plain."""
-        if not is_plain(directions) or directions.ndim > 2 or (directions.ndim == 2 and axis == 0):
+    def _along(self, x, directions, axis):
+        """Outputs and tangents at one point, along one direction or a few; None if anything is to be looked at."""
+        if not is_plain(directions):
             return None
-        k = 1 if directions.ndim == 1 else len(directions)
-        if directions.shape[-1] != self.n or k == 0:
+        shape, m = directions.shape, self.m
+        if shape == self._inputs:
+            results = _one(self._tangents.sweeper, x, directions, 2 * m)
+            return (results[:m], results[m:]) if self._shape else (results[0], results[1])
+        if len(shape) != 2 or shape[1] != self.n or axis == 0 or shape[0] == 0:
             return None
-        sweeper = function.sweeper
-        if k == 1:
-            results = _one(sweeper, x, directions, len(function.program.outputs))
-            return results if directions.ndim == 1 else results[None]
-        found = sweeper.few(k, None, self._moving)
-        if found is None:
-            return None
-        few, give_back = found
-        few.inputs[: self.n, 0], few.inputs[self.n :, :k] = x, directions.T
-        few.sweep(0, k)
-        results = few.results[: len(function.program.outputs), :k].T.copy()
-        give_back(few)
-        return results
+        k = shape[0]
+        values, tangents = np.empty((k, m)), np.empty((k, m))
+        together = self.function._along(k, self._positions)
+        if k == 1 or together is not None:
+            results = _one((together or self._tangents).sweeper, x, directions, m * (1 + k))
+            values[:], tangents[:] = results[:m], results[m:].reshape(k, m)
+        else:
+            found = self._tangents.sweeper.few(k, None, self._moving)
+            if found is None:
+                return None
+            few, give_back = found
+            few.inputs[: self.n, 0], few.inputs[self.n :, :k] = x, directions.T
+            few.sweep(0, k)
+            values[:], tangents[:] = few.results[:m, :k].T, few.results[m : 2 * m, :k].T
+            give_back(few)
+        return (values, tangents) if self._shape else (values[:, 0], tangents[:, 0])
 
     def _product(self, x, vector, weights):
         """A Hessian-vector product at one point through a ready workspace; None if anything is to be looked at."""
@@ -337,20 +348,11 @@ def is_plain(array):
     return type(array) is np.ndarray and array.dtype == np.float64
 
 
-def _one(sweeper, x, direction, m):
-    """The m outputs along one direction."""
+def _one(sweeper, x, directions, m):
+    """The m outputs of a derived function at one point along what it takes for directions."""
     single, n = sweeper.single(False), len(x)
-    single.inputs[:n], single.inputs[n:] = x, direction.reshape(-1)
+    single.inputs[:n], single.inputs[n:] = x, directions.reshape(-1)
     sweeper.run(single.address)
     results = single.results[:m].copy()
     sweeper.idle_singles[False].append(single)
     return results
-
-
-def _halves(results, shape):
-    """Outputs and their tangents, in the form of a call, from an array (…, 2 m)."""
-    if shape:
-        return results[..., : shape[0]].copy(), results[..., shape[0] :].copy()
-    if results.ndim == 1:
-        return results[0], results[1]
-    return results[..., 0].copy(), results[..., 1].copy()

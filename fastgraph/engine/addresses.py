@@ -65,3 +65,14 @@ def prefetch(typingctx, address):
         return context.get_dummy_value()
 
     return types.void(types.intp), codegen
+
+
+@intrinsic
+def claim(typingctx, address, amount):
+    """Add ``amount`` to the integer at an address that threads share; what it was before. No other comes between."""
+
+    def codegen(context, builder, signature, args):
+        target = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
+        return builder.atomic_rmw("add", target, args[1], "monotonic")
+
+    return types.intp(types.intp, types.intp), codegen

@@ -8,7 +8,7 @@ import numpy as np
 from numba import carray, types
 
 from fastgraph.engine import single
-from fastgraph.engine.addresses import call_address, pointer, prefetch, record, zero
+from fastgraph.engine.addresses import call_address, claim, pointer, prefetch, record, zero
 from fastgraph.jit import compiled, native
 from fastgraph.ops.arrays import ARITY
 from fastgraph.ops.row import MASKED
@@ -18,6 +18,13 @@ ZEROED = 4096  # doubles the reverse sweep zeroes at a time, at least: a chain w
 LINE = 64  # bytes of a cache line
 AHEAD = 1 << 18  # bytes the reverse sweep prefetches ahead of itself: as far as a block of the schedule reaches
 
+# What the threads of a call that share its sets are told besides; ``claims`` is 0 where one thread sweeps them all.
+SHARED = (
+    "claims",  # address of the first set that no thread has claimed
+    "piece",  # sets claimed at a time
+    "quota",  # sets after which a sweep returns, to answer Ctrl-C
+    "swept",  # sets that it has swept
+)
 # Everything a sweep reads and writes. Addresses are integers; *_strides are bytes from one input set to the next.
 CALL = record(
     # the program
@@ -46,6 +53,7 @@ CALL = record(
     "gradient",  # 1 to run the reverse sweep
     "start",
     "stop",
+    *SHARED,
     # the workspace
     "values",
     "adjoints",
@@ -109,9 +117,24 @@ def one_set():
 
 @compiled
 def run(address):
-    """Sweep the input sets ``start`` to ``stop`` of a CALL, one by one."""
+    """Sweep the input sets ``start`` to ``stop`` of a CALL, one by one, or those it can claim of them."""
     call = carray(pointer(address), 1, CALL)[0]
-    for k in range(call.start, call.stop):
+    if call.claims == 0:
+        _run(address, call, call.start, call.stop)
+        return
+    call.swept = 0
+    while call.swept < call.quota:
+        start = claim(call.claims, call.piece)
+        if start >= call.stop:
+            break
+        stop = min(start + call.piece, call.stop)
+        _run(address, call, start, stop)
+        call.swept += stop - start
+
+
+@compiled
+def _run(address, call, start, stop):
+    for k in range(start, stop):
         _load_leaves(call, k)
         call_address(call.forward, (address,))
         _store_outputs(call, k)

@@ -3,7 +3,6 @@
 In: a ``Program``, and tables of inputs and results. Out: results written to their addresses, or sums over the batch.
 """
 
-import threading
 from functools import cache, cached_property
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from fastgraph.engine import kernels, pool, single
 from fastgraph.engine.emit import is_expensive
 from fastgraph.engine.lowering import lower
+from fastgraph.engine.shares import Claims, Tree, added_pairwise, share
 from fastgraph.engine.tiles import VECTOR
 from fastgraph.engine.workspace import Few, OneSet, Single, Tiles, Tiling
 from fastgraph.errors import ProgramError
@@ -30,8 +30,11 @@ WORKSPACE_BYTES = 1 << 20
 # leaves every cache: SINGLES_LARGE sets.
 DEAR, SPILL, FIXED = 10, 2, 60
 SINGLES_LARGE, LARGE = 2, 1 << 19
-CHUNK_OPERATIONS = 10_000_000  # per chunk: 2 to 20 ms, so that Ctrl-C and other threads get their turn
-WORTH_SHARING = 400_000  # operations: some 0.1 ms, several times what it takes to wake a thread
+CHUNK_OPERATIONS = 10_000_000  # at once: 2 to 20 ms, so that Ctrl-C and other threads get their turn
+WORTH_SHARING = 2_000_000  # operations: some 0.3 ms, several times what it takes to wake a thread
+PIECE_OPERATIONS = 1 << 17  # that a thread claims at a time: some 20 microseconds
+PIECES_OF_SUM = 16  # a thread, at least, where there are as many blocks
+SEGMENT = 256  # pieces whose sums are kept at a time: a power of two
 BLOCK_OPERATIONS = 1 << 21, 1 << 17  # per block of a sum: at most; at least, so that threads share a small batch
 MAX_OFFSET = (1 << 32) - 1  # of a slot in a tile's buffer
 SEEDED = 2  # the kind of workspace for one set that takes cotangents
@@ -154,20 +157,20 @@ class Sweeper:
                 wanted = None if gradient is None else gradient.addresses != 0
                 tiling = self.tiling(-(-n_sets // threads), leaves.varying, wanted, False)
                 lanes, take, give = tiling.lanes, lambda: _take(tiling), lambda workspace: _give(tiling, workspace)
-            chunk = max(lanes, CHUNK_OPERATIONS // weight // lanes * lanes)
-            if threads > 1 and n_sets < 4 * threads * chunk:
-                chunk = max(lanes, -(-n_sets // (4 * threads) // lanes) * lanes)
-            n_chunks = -(-n_sets // chunk)
+            quota = max(lanes, CHUNK_OPERATIONS // weight)
 
             def begin():
                 workspace = take()
                 workspace.point(leaves, outputs, gradient, seeds)
                 return workspace
 
-            def sweep(workspace, start, stop):
-                workspace.sweep(start, stop)
-
-            _share(n_sets, chunk, min(threads, n_chunks), begin, sweep, give, report)
+            if threads == 1 and n_sets <= quota:
+                workspace = begin()
+                workspace.sweep(0, n_sets)
+                give(workspace)
+                return
+            piece = max(lanes, PIECE_OPERATIONS // weight // lanes * lanes)
+            share(Claims(0, n_sets, piece, quota), threads, begin, give, report)
 
     def _take_one(self):
         try:
@@ -190,31 +193,32 @@ class Sweeper:
         if n_sets == 0:  # an epilogue would make 0 * inf of it, and empty arrays have no number to read
             with reporter(progress, 0):
                 return np.zeros(len(self.program.outputs)), np.zeros(0 if wanted is None else np.count_nonzero(wanted))
-        tiling, block, longest = self._plan_of_sum(n_sets, leaves.varying, wanted)
-        threads, n_blocks = 1, -(-n_sets // block)
-        if n_blocks > 1:
-            threads = min(limit or pool.get_num_threads(), n_blocks)
-        blocks = _power_of_two(min(longest, n_blocks if threads == 1 else n_blocks // (4 * threads)))
-        chunk = block * blocks
+        tiling, block, quota = self._plan_of_sum(n_sets, leaves.varying, wanted)
+        n_blocks = -(-n_sets // block)
+        threads = 1 if n_blocks == 1 else min(limit or pool.get_num_threads(), n_blocks)
+        blocks = n_blocks if threads == 1 else n_blocks // (PIECES_OF_SUM * threads)
+        piece = block * _power_of_two(min(max(1, quota // block), blocks))
         workspaces = []
 
         def begin():
-            workspace = _take(tiling)
-            workspace.point_sums(leaves, seeds, block, blocks)
-            workspaces.append(workspace)
-            return workspace
+            try:
+                return workspaces.pop()
+            except IndexError:
+                workspace = _take(tiling)
+                workspace.point_sums(leaves, seeds, block, piece // block)
+                return workspace
 
         with reporter(progress, n_sets) as report:
-            if chunk >= n_sets:
-                begin().sweep(0, n_sets)
+            if piece >= n_sets:
+                workspaces.append(begin())
+                workspaces[0].sweep(0, n_sets)
             else:
-                tree = _Tree()
-
-                def sweep(workspace, start, stop):
-                    workspace.sweep(start, stop)
-                    tree.add(start // chunk, workspace.total.copy())
-
-                _share(n_sets, chunk, threads, begin, sweep, lambda workspace: None, report)
+                tree = Tree()
+                for start in range(0, n_sets, SEGMENT * piece):
+                    stop = min(start + SEGMENT * piece, n_sets)
+                    totals = np.empty((-(-(stop - start) // piece), tiling.n_sums))
+                    share(Claims(start, stop, piece, quota, totals), threads, begin, workspaces.append, report)
+                    tree.add(added_pairwise(totals))
                 workspaces[0].total[:] = tree.total()
         results = workspaces[0].finish()
         for workspace in reversed(workspaces):  # the thread that begins first next time finds its own, in its cache
@@ -222,13 +226,13 @@ class Sweeper:
         return results
 
     def _plan_of_sum(self, n_sets, varying, wanted):
-        """Tiling, sets in a block, and blocks in a chunk, at most; the last answer is kept, for the next call."""
+        """Tiling, sets in a block, and the quota of a thread; the last answer is kept, for the next call."""
         key = n_sets, varying.tobytes(), None if wanted is None else wanted.tobytes()
         last, found = self._last_sum
         if key != last:
             block = self._block(n_sets)
             tiling = self.tiling(min(n_sets, block), varying, wanted, True)
-            found = tiling, block, CHUNK_OPERATIONS // (self._weight * block * (1 if wanted is None else 3))
+            found = tiling, block, max(block, CHUNK_OPERATIONS // (self._weight * (1 if wanted is None else 3)))
             self._last_sum = key, found
         return found
 
@@ -284,69 +288,6 @@ def _give(tiling, workspace):
     workspace.release()
     if (len(tiling.idle) + 1) * tiling.nbytes <= IDLE_BYTES:
         tiling.idle.append(workspace)
-
-
-def _share(n_sets, chunk, threads, begin, sweep, give, report):
-    """``sweep`` all chunks, each with the workspace of its thread; ``report`` how many sets are done."""
-    if chunk >= n_sets:
-        workspace = begin()
-        sweep(workspace, 0, n_sets)
-        give(workspace)
-        return
-    starts = iter(range(0, n_sets, chunk))
-    turn = threading.Lock()
-    done = 0
-
-    def work(stop):
-        nonlocal done
-        workspace = None
-        while not stop.is_set():
-            with turn:
-                start = next(starts, None)
-            if start is None:
-                break
-            if workspace is None:
-                workspace = begin()
-            end = min(start + chunk, n_sets)
-            sweep(workspace, start, end)
-            with turn:
-                done += end - start
-            report(done)
-        if workspace is not None:
-            give(workspace)
-
-    pool.share(work, threads)
-
-
-class _Tree:
-    """Adds sums of chunks pairwise as they come, in an order that depends on their numbers only.
-
-    Chunks are as many blocks as a power of two, so that this is a tree of blocks, too; the last chunk may have fewer.
-    """
-
-    def __init__(self):
-        self._waiting = {}
-        self._lock = threading.Lock()
-
-    def add(self, number, sums):
-        level = 0
-        while True:
-            with self._lock:
-                other = self._waiting.pop((level, number ^ 1), None)
-                if other is None:
-                    self._waiting[level, number] = sums
-                    return
-            with np.errstate(all="ignore"):
-                sums = other + sums if number & 1 else sums + other
-            level, number = level + 1, number >> 1
-
-    def total(self):
-        """The sum of all chunks: what waits for a partner that never comes joins from the last, smallest part on."""
-        total = None
-        with np.errstate(all="ignore"):
-            for _, sums in sorted(self._waiting.items()):
-                total = sums if total is None else sums + total
-        return total
 
 
 def _costs(runs, partials):

@@ -7,8 +7,8 @@ import numpy as np
 from numba import carray, types
 
 from fastgraph.engine import tiles
-from fastgraph.engine.addresses import call_address, pointer, record
-from fastgraph.engine.kernels import one_nan, run
+from fastgraph.engine.addresses import call_address, claim, pointer, record
+from fastgraph.engine.kernels import SHARED, one_nan, run
 from fastgraph.engine.moves import KIND, SUMS, add_column, add_slot, fill_column, load_column, spread_slot, store_column
 from fastgraph.engine.streams import TRASH
 from fastgraph.jit import compiled, native
@@ -61,6 +61,8 @@ TILES = record(
     "results",  # doubles: summed outputs, then the wanted gradients
     "start",
     "stop",
+    *SHARED,
+    "totals",  # rows of a double for each output and total: the sums of each piece
     # kernels
     "forward_kernel",
     "reverse_kernel",
@@ -116,26 +118,47 @@ def _spread(call, n, offsets_address):
 
 @compiled
 def run_tiles(address):
-    """Sweep the input sets ``start`` to ``stop`` of a TILES, one tile after the other."""
+    """Sweep the input sets ``start`` to ``stop`` of a TILES, tile after tile, or those it can claim of them."""
     call = carray(pointer(address), 1, TILES)[0]
+    if call.claims == 0:
+        _run_tiles(call, call.start, call.stop)
+        return
+    n = call.output_n + call.n_totals
+    call.swept = 0
+    while call.swept < call.quota:
+        start = claim(call.claims, call.piece)
+        if start >= call.stop:
+            break
+        stop = min(start + call.piece, call.stop)
+        _run_tiles(call, start, stop)
+        call.swept += stop - start
+        if call.summed:
+            sums = carray(pointer(call.partials), n, np.float64)
+            total = carray(pointer(call.totals + 8 * n * ((start - call.start) // call.piece)), n, np.float64)
+            for k in range(n):
+                total[k] = sums[k]
+
+
+@compiled
+def _run_tiles(call, first, stop):
     body = call.body_runs, call.body_n, call.body_operands
     back = call.reverse_runs, call.reverse_n, call.reverse_operands
-    for start in range(call.start, call.stop, call.lanes):
-        width = min(call.lanes, call.stop - start)
+    for start in range(first, stop, call.lanes):
+        width = min(call.lanes, stop - start)
         _load(call, call.varying_n, call.varying_indices, call.varying_offsets, start, width, call.lanes)
         call_address(call.forward_kernel, (*body, call.tile, call.values))
         if call.seed_n:
             _seed_tile(call, start, width)
             call_address(call.reverse_kernel, (*back, call.tile, call.values, call.adjoints))
         if call.summed:
-            _sum(call, start, width)
+            _sum(call, start - first, width, stop - first)
         else:
             _store(call, call.values, call.output_n, call.output_indices, call.output_offsets, call.output_addresses,
                    call.output_strides, start, width)  # fmt: skip
             _store(call, call.adjoints, call.gradient_n, call.gradient_indices, call.gradient_offsets,
                    call.gradient_addresses, call.gradient_strides, start, width)  # fmt: skip
     if call.summed:
-        _join(call)
+        _join(call, stop - first)
 
 
 @compiled
@@ -204,14 +227,13 @@ def _seed_tile(call, start, width):
 
 # -- sums over the batch --------------------------------------------------------------------------------------
 @compiled
-def _sum(call, start, width):
-    """Add a tile to the running sums of its block; a block that is done joins those before it.
+def _sum(call, done, width, n_sets):
+    """Add a tile, before which ``done`` sets were, to the running sums of its block; a full one joins those before it.
 
     Its running sums are added pairwise. Then, as a binary counter carries, the sum of every two blocks, of every two
     such pairs, and so on: a sum waits in the row of its level until the one beside it is there.
     """
-    done = start - call.start
-    first, last = done % call.block == 0, (done + width) % call.block == 0 or start + width == call.stop
+    first, last = done % call.block == 0, (done + width) % call.block == 0 or done + width == n_sets
     n = call.output_n + call.n_totals
     _sum_columns(call, call.values, call.output_offsets, call.output_n, 0, width, first, last)
     _sum_columns(call, call.adjoints, call.total_offsets, call.n_totals, call.output_n, width, first, last)
@@ -243,11 +265,11 @@ def _sum_columns(call, buffer, offsets_address, n, before, width, first, last):
 
 
 @compiled
-def _join(call):
-    """Leave the sum of all blocks of this sweep: what waits for more joins from the last, smallest part on."""
+def _join(call, n_sets):
+    """Leave the sum of all blocks of these sets: what waits for more joins from the last, smallest part on."""
     n = call.output_n + call.n_totals
     sums = carray(pointer(call.partials), n, np.float64)
-    row, number = call.partials + 8 * n, -(-(call.stop - call.start) // call.block)
+    row, number = call.partials + 8 * n, -(-n_sets // call.block)
     is_first = True
     while number:
         if number & 1:

@@ -152,9 +152,18 @@ class OneSet:
         self.fields[_FIRST], self.fields[_LAST] = start, stop
         kernels.run(self.address)
 
+    def join(self, claims):
+        """From now on, sweep what this workspace claims."""
+        claims.tell(self.fields, _FIRST)
+
+    def sweep_claimed(self):
+        """Sweep some sets that no other workspace has claimed; how many."""
+        kernels.run(self.address)
+        return self.fields[_SWEPT_ONE]
+
     def release(self):
         """Forget the caller's arrays."""
-        self.tables = None
+        self.tables, self.fields[_CLAIMS_ONE] = None, 0
 
 
 class Single:
@@ -210,6 +219,11 @@ class Tiling:
     def _scaled(self, stream):
         words = (stream.operands >> 1) * self.tile | (stream.operands & KEEP)
         return np.ascontiguousarray(stream.runs, RUN), words.astype(np.uint32)
+
+    @property
+    def n_sums(self):
+        """Outputs and totals, each of which is summed over the batch."""
+        return len(self.plan.outputs) + len(self.plan.totals)
 
     @property
     def nbytes(self):
@@ -301,7 +315,7 @@ class Tiles:
     def _make_sums(self, levels):
         """Buffers for sums, of which those of ``levels`` sizes may wait; results are summed from now on."""
         plan = self.tiling.plan
-        n = len(plan.outputs) + len(plan.totals)
+        n = self.tiling.n_sums
         self.sums = _aligned(n, 8 * SUMS, np.float64)
         self.partials = np.empty((1 + levels, n))
         self.results = np.empty(len(plan.outputs) + len(self.tiling.sources))
@@ -319,6 +333,15 @@ class Tiles:
         self.fields[_START], self.fields[_STOP] = start, stop
         tile_kernels.run_tiles(self.address)
 
+    def join(self, claims):
+        """From now on, sweep what this workspace claims."""
+        claims.tell(self.fields, _START)
+
+    def sweep_claimed(self):
+        """Sweep some sets that no other workspace has claimed; how many."""
+        tile_kernels.run_tiles(self.address)
+        return self.fields[_SWEPT]
+
     @property
     def total(self):
         """The sums over the sets of the last sweep: of the outputs, then of the plan's totals."""
@@ -332,7 +355,7 @@ class Tiles:
 
     def release(self):
         """Forget the caller's arrays."""
-        self.tables = None
+        self.tables, self.fields[_CLAIMS] = None, 0
 
 
 class Few:
@@ -371,7 +394,8 @@ _LEAF, _OUTPUT, _GRADIENT, _SEED = (_field(f"{table}_addresses") for table in ("
 _OUTER, _SEEDED, _BLOCK, _STEP, _START, _STOP = map(
     _field, ("outer_n", "seeded", "block", "sums_step", "start", "stop")
 )
-_FIRST, _LAST = _field("start", kernels.CALL), _field("stop", kernels.CALL)
+_CLAIMS, _SWEPT = _field("claims"), _field("swept")
+_FIRST, _LAST, _CLAIMS_ONE, _SWEPT_ONE = (_field(name, kernels.CALL) for name in ("start", "stop", "claims", "swept"))
 
 
 def _aligned(slots, tile, dtype):
