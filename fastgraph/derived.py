@@ -8,7 +8,7 @@ bits serve derivatives as they serve values, and no kernel knows of them.
 import numpy as np
 
 from fastgraph.assembly import optimised, simplified
-from fastgraph.engine.streams import as_columns, rows_of
+from fastgraph.engine.streams import columns_of
 from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
 from fastgraph.ops import OPS
 from fastgraph.ops.arrays import ARITY
@@ -21,16 +21,6 @@ MAX_ROWS = 100_000  # of a program with an output for every entry of a Jacobian 
 # Rows of a program of the entries in a pattern for each row of what it differentiates. Sweeping along the colours costs
 # 1 to 2 times that for each colour, so beyond this the colours are swept.
 SPARSE_ROWS = 8
-
-
-def columns_of(program):
-    """The operations that compute values, as columns whose nodes are the program's slots."""
-    runs = program.runs[: program.n_value_runs]
-    opcodes, flags, immediates, counts = (
-        runs[name].astype(np.int64) for name in ("opcode", "flags", "immediate", "count")
-    )
-    operands = program.operands[: len(program.operands) - program.mask_operands]
-    return as_columns(rows_of(operands, opcodes, flags, counts, ARITY), program, immediates, program.outputs)
 
 
 def with_tangents(program, wanted):

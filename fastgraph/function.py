@@ -61,7 +61,7 @@ class Function(Derivatives):
     [2.0, 7.0, -5.0]
     """
 
-    def __init__(self, program, arguments, outputs, name=None):
+    def __init__(self, program, arguments, outputs, name=None, *, paired=False):
         sizes = sum(a.size for a in arguments), sum(o.size for o in outputs)
         if sizes != (program.n_leaves, len(program.outputs)):
             raise ProgramError(
@@ -74,7 +74,7 @@ class Function(Derivatives):
         self.arguments = tuple(arguments)
         self.outputs = tuple(outputs)
         self.signature = Signature(self.arguments, self.outputs, self.label)
-        self.sweeper = Sweeper(program)
+        self.sweeper = Sweeper(program, paired)
         self._run = self.sweeper.run
         all_scalar = all(a.shape == () for a in self.arguments) and all(o.shape == () for o in self.outputs)
         simple = all_scalar and self.arguments and self.dtype == np.float64

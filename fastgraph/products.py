@@ -173,7 +173,7 @@ class Products:
             return None
         moved = Argument("the directions", (k, int(wanted.sum())), False)
         tangents = Output("the tangents", (k, len(self.program.outputs)))
-        return type(self)(program, [*self.arguments, moved], [*self.outputs, tangents], self.name)
+        return type(self)(program, [*self.arguments, moved], [*self.outputs, tangents], self.name, paired=True)
 
     def _bind_directions(self, given, positions, kind, batch, what):
         """Arrays of the directions in order of declaration, and the batch with theirs."""

@@ -183,14 +183,19 @@ class Program:
 def assemble(columns, n_leaves, dtype=DTYPES[0]):
     """The program of ``columns`` as they are, scheduled and verified."""
     plan = schedule(columns, n_leaves)
+    return Program(
+        n_leaves, columns.constants.astype(dtype), runs_of(plan), plan.n_value_runs,
+        plan.operands.astype(np.uint32), plan.outputs.astype(np.uint32), dtype,
+    )  # fmt: skip
+
+
+def runs_of(plan):
+    """The runs of a ``Schedule``."""
     runs = np.zeros(len(plan.counts), RUN)
     runs["opcode"], runs["flags"], runs["immediate"], runs["count"] = (
         plan.opcodes, plan.flags, plan.immediates, plan.counts,
     )  # fmt: skip
-    return Program(
-        n_leaves, columns.constants.astype(dtype), runs, plan.n_value_runs,
-        plan.operands.astype(np.uint32), plan.outputs.astype(np.uint32), dtype,
-    )  # fmt: skip
+    return runs
 
 
 def immediate_range(dtype):

@@ -307,7 +307,7 @@ class SparseDerivatives:
         if program is None:
             return None
         arguments = [Argument(a.name, a.shape, k in positions) for k, a in enumerate(self.arguments)]
-        return type(self)(program, arguments, [Output("values", (pattern.nnz,))], self.name)
+        return type(self)(program, arguments, [Output("values", (pattern.nnz,))], self.name, paired=True)
 
     def _sparse_jacobian_of_one(self, arrays, positions, threads):
         """Entries of the Jacobian of one set."""

@@ -97,7 +97,7 @@ class Taylor:
             for a in chosen
         ]
         outputs = [Output(o.name, (*o.shape, order + 1)) for o in self.outputs]
-        return type(self)(program, [*self.arguments, *moved], outputs, self.name)
+        return type(self)(program, [*self.arguments, *moved], outputs, self.name, paired=True)
 
 
 def taylor_program(program, wanted, n_directions, order):

@@ -4,7 +4,7 @@ import importlib
 
 from fastgraph.jit import adaptive
 
-MODULES = ("adjoint", "flow", "fold", "prune", "schedule", "simplify", "tangent")
+MODULES = ("adjoint", "flow", "fold", "pair", "prune", "schedule", "simplify", "tangent")
 ADAPTIVE = [
     value
     for module in MODULES

@@ -10,7 +10,7 @@ from numba import carray, types
 from fastgraph.engine import single
 from fastgraph.engine.addresses import call_address, claim, pointer, prefetch, record, zero
 from fastgraph.jit import compiled, native
-from fastgraph.ops.arrays import ARITY
+from fastgraph.ops.arrays import ARITY, FORWARD_ARITY
 from fastgraph.ops.row import MASKED
 from fastgraph.program import RUN
 
@@ -76,7 +76,7 @@ def one_set():
             opcode, flags, count = np.intp(run.opcode), np.intp(run.flags), np.intp(run.count)
             immediate = np.intp(run.immediate)
             single.forward_run(opcode, flags, immediate, count, operands, slot, call.values)
-            operands += 4 * count * (ARITY[opcode] + (flags // MASKED & 1))
+            operands += 4 * count * (FORWARD_ARITY[opcode] + (flags // MASKED & 1))
             slot += count
 
     # From the adjoints of the outputs to those of the leaves.

@@ -17,6 +17,8 @@ from numba.extending import intrinsic
 from fastgraph.engine.emit import F64, I32, I64, POINTER, Arm, emit_switch, integer, is_expensive, pointers
 from fastgraph.engine.lanes import Lanes
 from fastgraph.engine.values import Floats
+from fastgraph.ops import TABLE
+from fastgraph.ops.fused import FUSED
 from fastgraph.ops.row import MAX_ARITY, active_flag
 
 WIDTH = 8
@@ -91,7 +93,7 @@ def _operand_lanes(arm, m, k, i):
     return Floats(m, gathered)
 
 
-def _codegen(emit_arm):
+def _codegen(emit_arm, rows=TABLE):
     """Code of a run: ``(opcode, flags, immediate, count, operands, first, values[, adjoints])``."""
 
     def codegen(context, builder, signature, args):
@@ -108,7 +110,7 @@ def _codegen(emit_arm):
                 run["spill"] = builder.alloca(F64, MAX_ARITY * WIDTH)
                 run["spill"].type = POINTER  # opaque, as every other pointer here
 
-        emit_switch(builder, opcode, lambda op: emit_arm(Arm(builder, op, **run)))
+        emit_switch(builder, opcode, lambda op: emit_arm(Arm(builder, op, **run)), rows)
         return context.get_dummy_value()
 
     return codegen
@@ -117,7 +119,7 @@ def _codegen(emit_arm):
 @intrinsic
 def forward_run(typingctx, opcode, flags, immediate, count, operands, first, values):
     """Compute the results of one run."""
-    return types.void(*[types.intp] * 7), _codegen(_forward_arm)
+    return types.void(*[types.intp] * 7), _codegen(_forward_arm, (*TABLE, *FUSED))
 
 
 @intrinsic

@@ -57,6 +57,16 @@ def as_columns(found, program, immediates, outputs):
     return Columns(rows, program.constants.astype(np.float64), outputs.astype(np.int64))
 
 
+def columns_of(program):
+    """The operations that compute values, as columns whose nodes are the program's slots."""
+    runs = program.runs[: program.n_value_runs]
+    opcodes, flags, immediates, counts = (
+        runs[name].astype(np.int64) for name in ("opcode", "flags", "immediate", "count")
+    )
+    operands = program.operands[: len(program.operands) - program.mask_operands]
+    return as_columns(rows_of(operands, opcodes, flags, counts, ARITY), program, immediates, program.outputs)
+
+
 @adaptive
 def analyse(rows, first, outputs, varying, wanted, with_gradient):
     """Per slot: varies over the batch; is to be computed; is swept in reverse; leads to a wanted leaf."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastgraph.engine import kernels, pool, single
 from fastgraph.engine.emit import is_expensive
+from fastgraph.engine.forward import forward_of
 from fastgraph.engine.lowering import lower
 from fastgraph.engine.shares import Claims, Tree, added_pairwise, share
 from fastgraph.engine.tiles import VECTOR
@@ -43,10 +44,14 @@ IDLE_BYTES = 1 << 26  # of workspaces kept for the next call
 
 
 class Sweeper:
-    """Runs one program; callable from many threads at once, since a workspace belongs to one call."""
+    """Runs one program; callable from many threads at once, since a workspace belongs to one call.
 
-    def __init__(self, program):
+    ``paired`` says to do pairs of operations as one where one set is swept without a gradient, too.
+    """
+
+    def __init__(self, program, paired=False):
         self.program = program
+        self._paired = paired
         self.run = kernels.run
         self._weight = max(1, program.n_operations)
         self._too_large = program.n_slots * TILES[-1] > MAX_OFFSET
@@ -66,7 +71,12 @@ class Sweeper:
         try:
             return self.idle_singles[kind].pop()
         except IndexError:
-            return Single(self.program, kind, kind == SEEDED)
+            return Single(self.program if kind else self._forward, kind, kind == SEEDED)
+
+    @cached_property
+    def _forward(self):
+        """What one set without a gradient sweeps."""
+        return forward_of(self.program) if self._paired else self.program
 
     def few(self, n_sets, wanted=None, varying=None):
         """A workspace for a few sets and what to call when it is not needed any more; None if they are too many.
@@ -93,7 +103,10 @@ class Sweeper:
         except IndexError:
             if varying is None:
                 varying = np.ones(self.program.n_leaves, np.bool_)
-            workspace = OneSet(self.program) if one_by_one else Tiles(self.tiling(lanes, varying, wanted, False))
+            if one_by_one:
+                workspace = OneSet(self.program if with_gradient else self._forward)
+            else:
+                workspace = Tiles(self.tiling(lanes, varying, wanted, False))
             return Few(self.program, workspace, lanes, with_gradient, varying), idle.append
 
     @cached_property

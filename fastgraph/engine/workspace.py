@@ -99,7 +99,7 @@ def _set(record, **fields):
 
 
 class OneSet:
-    """Buffers for sweeping input sets one by one."""
+    """Buffers for sweeping input sets one by one: of a ``Program``, or of a ``Forward``, without a gradient."""
 
     def __init__(self, program):
         forward, reverse = once(kernels.one_set)
@@ -108,7 +108,6 @@ class OneSet:
         self.values[program.n_slots :] = 1.0
         self.values[program.n_leaves : program.first_operation] = program.constants
         self.adjoints = None
-        self.lows = program.lowest_adjoints()
         mask_operations = int(program.runs["count"][program.n_value_runs :].sum(dtype=np.int64))
         self.call = np.zeros(1, kernels.CALL)
         _set(
@@ -118,7 +117,6 @@ class OneSet:
             n_runs=len(program.runs),
             operands=address_of(program.operands),
             operands_end=address_of(program.operands) + 4 * (len(program.operands) - program.mask_operands),
-            lows=address_of(self.lows),
             lowest_output=int(program.outputs.min()),
             n_leaves=program.n_leaves,
             first_op=program.first_operation,
@@ -142,7 +140,8 @@ class OneSet:
         if gradient is not None:
             if self.adjoints is None:
                 self.adjoints = np.empty(self.program.n_slots + PADDING)
-                call["adjoints"] = address_of(self.adjoints)
+                self.lows = self.program.lowest_adjoints()
+                call["adjoints"], call["lows"] = address_of(self.adjoints), address_of(self.lows)
             call["gradient_addresses"], call["gradient_strides"], _ = gradient.pointers
             call["seed_addresses"], call["seed_strides"], _ = (0, 0, 0) if seeds is None else seeds.pointers
         self.tables = (leaves, outputs, gradient, seeds)

@@ -19,8 +19,9 @@ READS = np.array([(*op.reads[:-1], *[False] * (MAX_ARITY - op.arity), op.reads[-
 SECOND = np.zeros((len(TABLE), MAX_ARITY, MAX_ARITY), dtype=np.bool_)
 for _op in TABLE:
     SECOND[_op.code, : _op.arity, : _op.arity] = curvature(_op)
-# Arity by opcode with the fused pairs, and their opcodes by inner op, outer op and operand.
+# Arity and immediate by opcode with the fused pairs, and their opcodes by inner op, outer op and operand.
 FORWARD_ARITY = np.array([op.arity for op in (*TABLE, *FUSED)], dtype=np.int64)
+FORWARD_IMMEDIATE = np.concatenate([IMMEDIATE, np.zeros(len(FUSED), dtype=np.bool_)])
 PAIRS = np.full((len(TABLE), len(TABLE), 2), -1, dtype=np.int64)
 for _pair in FUSED:
     PAIRS[_pair.inner.code, _pair.outer.code, _pair.side] = _pair.code

@@ -8,8 +8,11 @@ from fastgraph.passes.columns import Columns
 from fastgraph.passes.flow import active_operands, branch_masks
 from fastgraph.passes.fold import fold
 from fastgraph.passes.narrow import narrow
+from fastgraph.passes.pair import pair
 from fastgraph.passes.prune import prune
 from fastgraph.passes.schedule import Schedule, schedule
 from fastgraph.passes.simplify import simplify
 
-__all__ = ["Columns", "Schedule", "active_operands", "branch_masks", "fold", "narrow", "prune", "schedule", "simplify"]
+__all__ = [
+    "Columns", "Schedule", "active_operands", "branch_masks", "fold", "narrow", "pair", "prune", "schedule", "simplify",
+]  # fmt: skip

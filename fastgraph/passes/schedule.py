@@ -12,7 +12,7 @@ import numpy as np
 
 from fastgraph.graph import CONSTANT, INPUT
 from fastgraph.jit import adaptive, helper
-from fastgraph.ops.arrays import ARITY, IMMEDIATE
+from fastgraph.ops.arrays import ARITY, FORWARD_ARITY, FORWARD_IMMEDIATE, IMMEDIATE
 from fastgraph.ops.row import MASKED
 from fastgraph.passes.columns import NO_MASK
 from fastgraph.passes.flow import active_operands
@@ -36,28 +36,34 @@ class Schedule:
 
 
 def schedule(columns, n_leaves, block=BLOCK):
-    """Order the operations into runs, and give every node its slot: leaves, constants, then operations in order."""
+    """Order the operations into runs, and give every node its slot: leaves, constants, then operations in order.
+
+    Pairs, which only forward sweeps know, have no flags.
+    """
     rows = columns.rows
-    flags = active_operands(columns)
+    paired = ((rows[:, 0] >= len(ARITY)) & (rows[:, 0] < len(FORWARD_ARITY))).any()
+    flags = np.zeros(len(rows), np.uint16) if paired else active_operands(columns)
     masks = np.full(len(rows), NO_MASK, np.int64) if columns.masks is None else columns.masks.copy()
     masks[flags == 0] = NO_MASK
     flags[masks != NO_MASK] |= MASKED
-    valued = needed_by(rows, columns.outputs, np.empty(0, np.int64), ARITY)
-    operation = rows[:, 0] < len(ARITY)
+    valued = needed_by(rows, columns.outputs, np.empty(0, np.int64), FORWARD_ARITY)
+    operation = rows[:, 0] < len(FORWARD_ARITY)
     parts = [np.flatnonzero(valued & operation), np.flatnonzero(~valued & operation)]
     keys, n_keys = _keys(rows, flags)
-    ordered = [_order(part, rows, keys, n_keys, ARITY, block) for part in parts]
+    ordered = [_order(part, rows, keys, n_keys, FORWARD_ARITY, block) for part in parts]
     order = np.concatenate([nodes for nodes, _ in ordered])
     counts = np.concatenate([sizes for _, sizes in ordered])
     slots = _slots(rows, order, n_leaves)
-    opcodes, run_flags, immediates, operands = _lay_out(rows, flags, masks, order, counts, slots, ARITY, IMMEDIATE)
+    opcodes, run_flags, immediates, operands = _lay_out(
+        rows, flags, masks, order, counts, slots, FORWARD_ARITY, FORWARD_IMMEDIATE
+    )
     return Schedule(opcodes, run_flags, immediates, counts, len(ordered[0][1]), operands, slots[columns.outputs])
 
 
 def _keys(rows, flags):
     """A number per node that two operations share if they may share a run: opcode, flags and immediate agree."""
     keys = rows[:, 0].astype(np.int64) * 16 + flags
-    n_keys = 16 * len(ARITY)
+    n_keys = 16 * len(FORWARD_ARITY)
     with_immediate = np.flatnonzero(np.isin(rows[:, 0], np.flatnonzero(IMMEDIATE)))
     if len(with_immediate):
         immediates = rows[with_immediate, 1 + ARITY[rows[with_immediate, 0]]]
