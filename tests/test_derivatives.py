@@ -307,6 +307,34 @@ def test_inner_products(form, dtype):
     assert np.abs(forward).max() > 0 and (forward == reverse).all()
 
 
+@EVERY_DTYPE
+@pytest.mark.parametrize("form", ["mixed", "several_outputs", "trivial"])
+def test_a_few_directions_at_one_point(form, dtype):
+    """However few they are, and however they are given, each has the bits that it has by itself."""
+    f, rng = function_of(form, dtype), np.random.default_rng(3)
+    args = [rng.normal(size=a.shape) for a in f.arguments]
+    inputs = [a for a in f.arguments if a.differentiable]
+    wholes = [([a.name for a in inputs], inputs), ([inputs[-1].name], inputs[-1:])]
+    for k, (wrt, items) in itertools.product((1, 2, 3, 4, 8, 9), wholes):
+        directions = [rng.normal(size=(k, *item.shape)) for item in items]
+        directions[-1][:] = directions[-1][:1]  # of one shape (1, …), it broadcasts against the others
+        expected = [outputs_of(f, part) for part in f.jvp(args, directions, wrt=wrt, out=outs(f, k))]
+        for given in (directions, [*directions[:-1], directions[-1][:1]] if len(items) > 1 else directions):
+            got = [outputs_of(f, part) for part in f.jvp(args, given, wrt=wrt)]
+            for one, other in zip(got[0] + got[1], expected[0] + expected[1], strict=True):
+                assert_same_bits(one, other)
+        for j in range(k):
+            alone = [outputs_of(f, part) for part in f.jvp(args, [d[j] for d in directions], wrt=wrt)]
+            for one, other in zip(alone[0] + alone[1], expected[0] + expected[1], strict=True):
+                assert_same_bits(one, other[j])
+
+
+def outs(f, k):
+    """Arrays for the outputs and their tangents along k directions, as ``out`` takes them."""
+    made = [[np.empty((k, *o.shape), f.dtype) for o in f.outputs] for _ in range(2)]
+    return tuple(part if len(part) > 1 else part[0] for part in made)
+
+
 def test_many_directions_at_one_point():
     """k directions, and the identity, whose products are the Jacobian's columns and the Hessian's rows."""
     f = function_of("one_array")
