@@ -291,10 +291,13 @@ class FlatDerivatives:
         if len(shape) != 2 or shape[1] != self.n or axis == 0 or shape[0] == 0:
             return None
         k = shape[0]
+        if k == 1:
+            results = _one(self._tangents.sweeper, x, directions, 2 * m)
+            return (results[None, :m], results[None, m:]) if self._shape else (results[:1], results[1:])
         values, tangents = np.empty((k, m)), np.empty((k, m))
         together = self.function._along(k, self._positions)
-        if k == 1 or together is not None:
-            results = _one((together or self._tangents).sweeper, x, directions, m * (1 + k))
+        if together is not None:
+            results = _one(together.sweeper, x, directions, m * (1 + k))
             values[:], tangents[:] = results[:m], results[m:].reshape(k, m)
         else:
             found = self._tangents.sweeper.few(k, None, self._moving)

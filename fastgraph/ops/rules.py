@@ -69,7 +69,7 @@ def copysign_partials(m, r, x, y):
 
 def sech_squared(m, x, height=1.0):
     """(height / cosh(x))**2. Not 1 - tanh(x)**2, which has lost half its digits at x = 10."""
-    q = vanishing(m, height / m.cosh(x))
+    q = m.sech(x) if height == 1.0 else height * m.sech(x)
     return q * q
 
 
@@ -80,11 +80,6 @@ def sigmoid_partials(m, r, x):
 def bell(m, square):
     """exp(-square)."""
     return vanishing(m, m.exp(-square))
-
-
-def positive(m, x):
-    """``x``, or NaN where it is negative; -0 becomes 0. By a factor, so that NaN reaches ``x`` in reverse, too."""
-    return (x + 0.0) * m.where(x < 0.0, NAN, 1.0)
 
 
 def one_less_square(m, x):

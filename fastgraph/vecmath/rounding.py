@@ -1,4 +1,6 @@
-"""Sign, the smaller and the larger of two, the exact remainder."""
+"""Sign, what is not negative, the smaller and the larger of two, the exact remainder."""
+
+import math
 
 from fastgraph.vecmath._registry import function
 
@@ -85,3 +87,9 @@ def _long_remainder(m, a, b):
     (scaled,) = m.loop((b,), above, lambda scaled: (m.where(above(scaled), scaled * 2.0**52, scaled),))
     remainder, _ = m.loop((a, scaled), divides, divide)
     return remainder
+
+
+@function(inline=True)
+def nonnegative(m, x):
+    """``x``, but NaN where it is negative; -0 becomes 0."""
+    return m.where(x < 0.0, math.nan, x + 0.0)
