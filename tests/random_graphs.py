@@ -15,7 +15,7 @@ from fastgraph.ops.accuracy import immediates_of
 from fastgraph.ops.table import EDGES
 from fastgraph.passes import Columns, narrow
 from fastgraph.program import DTYPES, assemble
-from fastgraph.reference import NumPyMachine
+from tests.rough import Rough
 
 PROBES = 3
 JOINTS = ("add", "fmin", "fmax", "mul", "fmin", "fmax")  # how nodes left without a user meet in the output
@@ -24,13 +24,6 @@ CONSTANTS = (0.5, 2.0, 3.0, -1.5, 0.1, 7.0, 1.0, 0.0)
 ARITHMETIC = tuple(op for op in TABLE if op.name in {"add", "sub", "mul", "div", "neg", "square", "maximum", "where"})
 # Values of inputs from which most ops give ordinary numbers, and those that break rules.
 ORDINARY = (0.25, 0.5, 1.0, 1.5, 2.0, -0.5, -1.25, 3.0)
-
-
-class Rough(NumPyMachine):
-    """The machine of the probes, which need no last bits: an fma of two roundings takes a tenth of the time."""
-
-    def fma(self, x, y, z):
-        return self.floats(x) * y + z
 
 
 class Seeded:
