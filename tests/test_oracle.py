@@ -19,15 +19,17 @@ from fastgraph.reference import NumPyMachine
 INF, NAN = math.inf, math.nan
 EVERY_OP = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
 EVERY_DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+ONCE_AND_MORE = pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.long)])
 
 
 # -- values -------------------------------------------------------------------------------------------------
 
 
+@ONCE_AND_MORE
 @EVERY_DTYPE
 @EVERY_OP
-def test_value_is_within_the_bound_of_its_row(op, dtype):
-    found = measure(op, points=400 if dtype == np.float64 else 150, seed=1, dtype=dtype)
+def test_value_is_within_the_bound_of_its_row(op, dtype, times):
+    found = measure(op, points=times * (150 if dtype == np.float64 else 75), seed=1, dtype=dtype)
     assert found.within_bound, f"{found.worst} ulps at {found.where}"
 
 
@@ -155,10 +157,11 @@ def some_points(op, count, seed=0, dtype=np.float64):
         yield n, np.concatenate([operands[:, :share], special], axis=1)
 
 
+@ONCE_AND_MORE
 @EVERY_DTYPE
 @EVERY_OP
-def test_partials_are_the_derivatives_of_the_value(op, dtype):
-    assert wrong_partials(op, some_points(op, 60 if dtype == np.float64 else 25, dtype=dtype)) == []
+def test_partials_are_the_derivatives_of_the_value(op, dtype, times):
+    assert wrong_partials(op, some_points(op, times * (30 if dtype == np.float64 else 15), dtype=dtype)) == []
 
 
 @EVERY_DTYPE
