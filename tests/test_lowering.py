@@ -62,7 +62,7 @@ def test_programs_that_shrink(graph, seed):
     assert_plans_are_right(program, seed)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 12))])
 def test_programs_larger_than_those_lowered_in_python(seed):
     """Compiled passes and Python ones are the same source; still, both."""
     graph = record(Seeded(seed), n_ops=900, n_inputs=8, ops=CHOOSY, n_outputs=2)
