@@ -170,7 +170,7 @@ def test_second_derivatives_over_mpmath(op):
         assert wrong_second_derivatives(op, over_mpmath, near_one(op)) == []
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(6, marks=pytest.mark.long)])
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.long)])
 @EVERY_OP
 def test_second_derivatives_over_numpy(op, times):
     points = itertools.chain(near_one(op), all_over(op, 5 * times, 12 * times))
