@@ -19,7 +19,7 @@ from fastgraph.reference import NumPyMachine
 INF, NAN = math.inf, math.nan
 EVERY_OP = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
 EVERY_DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
-ONCE_AND_MORE = pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.long)])
+ONCE_AND_MORE = pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.long)])
 
 
 # -- values -------------------------------------------------------------------------------------------------
@@ -29,7 +29,7 @@ ONCE_AND_MORE = pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytes
 @EVERY_DTYPE
 @EVERY_OP
 def test_value_is_within_the_bound_of_its_row(op, dtype, times):
-    found = measure(op, points=times * (150 if dtype == np.float64 else 75), seed=1, dtype=dtype)
+    found = measure(op, points=times * (200 if dtype == np.float64 else 75), seed=1, dtype=dtype)
     assert found.within_bound, f"{found.worst} ulps at {found.where}"
 
 
@@ -169,7 +169,7 @@ def some_points(op, count, special=40, seed=0, dtype=np.float64):
 @EVERY_DTYPE
 @EVERY_OP
 def test_partials_are_the_derivatives_of_the_value(op, dtype, times):
-    points = some_points(op, times * (30 if dtype == np.float64 else 15), times * 20, dtype=dtype)
+    points = some_points(op, times * (30 if dtype == np.float64 else 13), times * 20, dtype=dtype)
     assert wrong_partials(op, points) == []
 
 
