@@ -15,7 +15,7 @@ from fastgraph.ops.accuracy import immediates_of
 from fastgraph.ops.table import EDGES
 from fastgraph.passes import Columns, narrow
 from fastgraph.program import DTYPES, assemble
-from fastgraph.reference import NumPyMachine
+from tests.rough import Rough
 
 PROBES = 3
 JOINTS = ("add", "fmin", "fmax", "mul", "fmin", "fmax")  # how nodes left without a user meet in the output
@@ -77,7 +77,7 @@ def record(
     Graph
     """
     graph = fg.Graph("random")
-    m = NumPyMachine()
+    m = Rough()
     nodes = [(graph.input(f"x{k}"), np.array([0.3, 1.7, -0.9]) * (k + 1)) for k in range(n_inputs)]
     unused = list(nodes)
     for _ in range(n_ops):

@@ -256,7 +256,8 @@ def test_nothing_is_kept_of_a_call(f, n):
         there = weakref.ref(big)
         call(big)
         del big
-        gc.collect()
+        if there() is not None:  # in a cycle, perhaps; to collect takes a while after many tests
+            gc.collect()
         assert there() is None
 
 

@@ -7,7 +7,7 @@ import fastgraph as fg
 from fastgraph.errors import ArgumentError
 from fastgraph.expr import FUNCTIONS
 from fastgraph.ops import OPS, TABLE
-from fastgraph.reference import NumPyMachine
+from tests.rough import Rough
 
 SWITCHING = [op for op in TABLE if op.switch is not None]
 # For each op that switches, operands on the switch, and operands away from it with the distance.
@@ -58,7 +58,7 @@ def test_first_derivatives_jump_only_at_switches(op):
     """Along a line of ordinary points a value or partial jumps only next to its op's switch, if it has one."""
     if op.immediate is not None:
         return
-    m, rng = NumPyMachine(), np.random.default_rng(op.code)
+    m, rng = Rough(), np.random.default_rng(op.code)
     low, high = np.array(op.domain.intervals).T
     slow = "gamma" in op.name  # and full of poles at negative integers
     low, high = np.maximum(low, 0.5 if slow else -3.3), np.minimum(high, 3.3)

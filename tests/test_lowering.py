@@ -19,6 +19,7 @@ from tests.program_oracle import sample
 from tests.random_graphs import ARITHMETIC, Seeded, graphs, input_sets, plain_program, record
 
 RANDOM = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck), print_blob=True)
+SEEDS = [*range(36), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(36, 120))]
 CHOOSY = (*ARITHMETIC, *(OPS[name] for name in ("where", "where", "gt", "sqrt", "fmax", "exp")))
 
 
@@ -45,7 +46,7 @@ def assert_plans_are_right(program, seed=0):
         assert faults(program, **kind) == [], kind
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_random_programs(seed):
     options = {"ops": CHOOSY} if seed % 3 else {}
     graph = record(Seeded(seed), n_ops=10 + seed, n_inputs=2 + seed % 5, n_outputs=1 + seed % 3, **options)
@@ -61,7 +62,7 @@ def test_programs_that_shrink(graph, seed):
     assert_plans_are_right(program, seed)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 12))])
 def test_programs_larger_than_those_lowered_in_python(seed):
     """Compiled passes and Python ones are the same source; still, both."""
     graph = record(Seeded(seed), n_ops=900, n_inputs=8, ops=CHOOSY, n_outputs=2)

@@ -19,15 +19,17 @@ from fastgraph.reference import NumPyMachine
 INF, NAN = math.inf, math.nan
 EVERY_OP = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
 EVERY_DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+ONCE_AND_MORE = pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.long)])
 
 
 # -- values -------------------------------------------------------------------------------------------------
 
 
+@ONCE_AND_MORE
 @EVERY_DTYPE
 @EVERY_OP
-def test_value_is_within_the_bound_of_its_row(op, dtype):
-    found = measure(op, points=400 if dtype == np.float64 else 150, seed=1, dtype=dtype)
+def test_value_is_within_the_bound_of_its_row(op, dtype, times):
+    found = measure(op, points=times * (200 if dtype == np.float64 else 75), seed=1, dtype=dtype)
     assert found.within_bound, f"{found.worst} ulps at {found.where}"
 
 
@@ -36,12 +38,13 @@ def test_value_is_within_the_bound_of_its_row(op, dtype):
 def test_special_values_and_signs_of_zero(op, dtype):
     wrong = []
     combinations = np.array(list(itertools.product(*specials_of(op, dtype))), dtype).T
-    for n in immediates_of(op, dtype) or (None,):
-        for got, args in zip(values(op, combinations, n).tolist(), combinations.T.tolist(), strict=True):
-            exact = exact_value(op, args, n)
-            same_zero = got != 0.0 or math.copysign(1.0, got) == (-1.0 if exact.negative else 1.0)
-            if not (error(op, args, n, got, exact, dtype) <= bound(op, dtype) and same_zero):
-                wrong.append((args, n, got, exact))
+    immediates, operands = side_by_side((n, combinations) for n in immediates_of(op, dtype) or (None,))
+    found = values(op, operands, None if op.immediate is None else immediates)
+    for got, n, args in zip(found.tolist(), immediates, operands.T.tolist(), strict=True):
+        exact = exact_value(op, args, n)
+        same_zero = got != 0.0 or math.copysign(1.0, got) == (-1.0 if exact.negative else 1.0)
+        if not (error(op, args, n, got, exact, dtype) <= bound(op, dtype) and same_zero):
+            wrong.append((args, n, got, exact))
     assert wrong == []
 
 
@@ -124,41 +127,50 @@ def allowance(op, args, n, exact, k, dtype=np.float64):
         return float(ALLOWANCE * (1 + moved / spacing(exact, dtype)) + smallest_normal / spacing(exact, dtype))
 
 
+def side_by_side(blocks):
+    """(immediate of each point, operands) of blocks of points: the machine takes as long for all of them as for one."""
+    blocks = list(blocks)
+    immediates = [n for n, operands in blocks for _ in range(operands.shape[1])]
+    return immediates, np.concatenate([operands for _, operands in blocks], axis=1)
+
+
 def wrong_partials(op, points, rule=None):
     """The checker: where partials of ``rule`` (or ``op``'s own) on NumPy are not the true ones, for given blocks."""
+    immediates, operands = side_by_side(points)
+    dtype = operands.dtype
+    lanes_of_n = None if immediates[0] is None else np.array(immediates, dtype)
+    with np.errstate(all="ignore"):
+        found = np.broadcast_arrays(*rule_partials(rule or op, NumPyMachine(dtype), list(operands), lanes_of_n))
     wrong, checked = [], 0
-    for n, operands in points:
-        dtype = operands.dtype
-        lanes_of_n = None if n is None else np.full(operands.shape[1], n, dtype)
-        with np.errstate(all="ignore"):
-            found = np.broadcast_arrays(*rule_partials(rule or op, NumPyMachine(dtype), list(operands), lanes_of_n))
-        for args, got in zip(operands.T.tolist(), np.transpose(found).tolist(), strict=True):
-            for k, exact in enumerate(exact_partials(op, args, n, dtype)):
-                subnormal = 0.0 < abs(args[k]) < np.finfo(dtype).tiny
-                if exact is None or (subnormal and (op.name, k) == OVERFLOWING and math.isinf(got[k])):
-                    continue
-                checked += 1
-                off = ulps(got[k], exact, dtype=dtype)
-                if off > ALLOWANCE and off > (allowed := allowance(op, args, n, exact, k, dtype)):
-                    wrong.append((args, n, k, got[k], float(exact), f"{off:.3g} ulps, {allowed:.3g} allowed"))
+    for args, n, got in zip(operands.T.tolist(), immediates, np.transpose(found).tolist(), strict=True):
+        for k, exact in enumerate(exact_partials(op, args, n, dtype)):
+            subnormal = 0.0 < abs(args[k]) < np.finfo(dtype).tiny
+            if exact is None or (subnormal and (op.name, k) == OVERFLOWING and math.isinf(got[k])):
+                continue
+            checked += 1
+            off = ulps(got[k], exact, dtype=dtype)
+            if off > ALLOWANCE and off > (allowed := allowance(op, args, n, exact, k, dtype)):
+                wrong.append((args, n, k, got[k], float(exact), f"{off:.3g} ulps, {allowed:.3g} allowed"))
     assert checked
     return wrong
 
 
-def some_points(op, count, seed=0, dtype=np.float64):
-    """``count`` random and 40 special points an op, shared by its immediates."""
+def some_points(op, count, special=40, seed=0, dtype=np.float64):
+    """``count`` random and some special points an op, shared by its immediates."""
     rng = np.random.default_rng(seed)
     blocks = arguments(op, count, seed, dtype)
     share = -(-count // len(blocks))
     for n, operands in blocks:
-        special = rng.permutation(operands[:, share:], axis=1)[:, : -(-40 // len(blocks))]
-        yield n, np.concatenate([operands[:, :share], special], axis=1)
+        chosen = rng.permutation(operands[:, share:], axis=1)[:, : -(-special // len(blocks))]
+        yield n, np.concatenate([operands[:, :share], chosen], axis=1)
 
 
+@ONCE_AND_MORE
 @EVERY_DTYPE
 @EVERY_OP
-def test_partials_are_the_derivatives_of_the_value(op, dtype):
-    assert wrong_partials(op, some_points(op, 60 if dtype == np.float64 else 25, dtype=dtype)) == []
+def test_partials_are_the_derivatives_of_the_value(op, dtype, times):
+    points = some_points(op, times * (30 if dtype == np.float64 else 13), times * 20, dtype=dtype)
+    assert wrong_partials(op, points) == []
 
 
 @EVERY_DTYPE

@@ -9,8 +9,8 @@ from fastgraph.ops import MAX_ARITY, OPS, TABLE, contribution
 from fastgraph.ops.accuracy import arguments
 from fastgraph.ops.arrays import READS
 from fastgraph.program import DTYPES
-from fastgraph.reference import NumPyMachine
 from tests.bits import bits
+from tests.rough import Rough
 
 POISONS = (np.nan, np.inf, -0.0, 1e-30, -1e30)
 
@@ -26,7 +26,7 @@ def shares(op, m, weight, r, operands, n):
 
 def wrongly_unread(op, dtype):
     """(slot, poison, operand) of contributions that a number which is not read changes."""
-    m, wrong = NumPyMachine(dtype), []
+    m, wrong = Rough(dtype), []
     slow = op.name in ("polygamma", "digamma")
     for n, operands in arguments(op, 40, seed=5, dtype=dtype)[:3]:
         operands = operands[:, : 30 if slow else 400]
