@@ -176,7 +176,8 @@ ROWS = [
        domain=Domain((ANY, (1e-6, 1e6)), (EDGES, EDGES)), ulps=2),
     # -- what derivatives are written in -------------------------------------------------------------------
     Op("nonnegative", 1, lambda m, r, x: (m.where(x < 0.0, rules.NAN, 1.0),), None,
-       "x, but NaN where it is negative and 0 for -0: what logarithms are differentiated in", domain=_one(0.0, 1e6), ulps=0),
+       "x, but NaN where it is negative and 0 for -0: what logarithms are differentiated in",
+       domain=_one(0.0, 1e6), ulps=0),
     Op("sech", 1, lambda m, r, x: (-(r * m.tanh(x)),), None, "hyperbolic secant, 1 / cosh(x)",
        domain=_one(-745.0, 745.0, 710.5, -745.2), ulps=2),
 ]
