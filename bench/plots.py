@@ -88,8 +88,8 @@ def graphs(panels, path):
 
 
 def threads(panels, path):
-    """Bars of the speed-up over one thread."""
-    (panel,) = panels
+    """Bars of the speed-up over one thread, and marks of what as many calls at once, apart, give."""
+    panel, apart = panels
     with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(7.0, 0.6 + 0.5 * len(panel.lines)), layout="constrained")
         axes = figure.subplots()
@@ -104,9 +104,13 @@ def threads(panels, path):
             bars = axes.barh(places, gain, 0.9 * height, color=shade, label=f"{count} threads")
             axes.bar_label(bars, fmt="%.2f×", padding=3, fontsize=8.0)
             axes.axvline(count, color="#808080", linewidth=0.8, linestyle="--")
+        limits = [panel.lines[name][1] / min(apart.lines[name].values()) for name in names]
+        axes.plot(
+            limits, range(len(names)), "|", color="#b03030", markersize=14, markeredgewidth=2, label="calls apart"
+        )
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.set(xlabel="times as fast as one thread (dashed: threads)", xlim=(0.0, 1.12 * max(shown)))
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(shown))
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1 + len(shown))
         save(figure, path)

@@ -7,6 +7,7 @@ to them; ``--only batch`` measures and prints that study and writes nothing. Eve
 import argparse
 import gc
 import sys
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +22,7 @@ from bench.timing import digits, interleaved
 
 SWEPT, LOOP, CALLS = "batch, machine code", "one by one, compiled loop", "one by one, Python calls"
 LANE_OPS = 20_000_000  # sets times operations where the size of the graph varies
+APART = "apart"
 SAMPLE = 3  # sets of a batch that are held against the reference
 
 
@@ -115,32 +117,77 @@ def thread_counts():
 
 
 def threads(quick):
-    """Speed-up over one thread, per workload; seconds are those of the whole call."""
+    """Speed-up over one thread, per workload, of the whole call; and of as many calls of one thread at once."""
     import fastgraph as fg
 
-    panel, default = Panel("the whole call"), fg.get_num_threads()
+    together, apart, default = Panel("the whole call"), Panel("calls apart"), fg.get_num_threads()
     try:
-        for name, run in _threaded(quick):
-            runs = {count: lambda count=count, run=run: (fg.set_num_threads(count), run()) for count in thread_counts()}
-            for count, seconds in timed(runs, 1.0, quick).items():
-                panel.add(name, count, seconds)
+        for name, make in _threaded(quick):
+            ready = [make() for _ in range(cores())]
+            runs = {
+                count: lambda count=count, run=ready[0]: (fg.set_num_threads(count), run()) for count in thread_counts()
+            }
+            with Apart(ready) as apart_runs:
+                runs[APART] = lambda run=apart_runs: (fg.set_num_threads(1), run())
+                seconds = timed(runs, 1.0, quick)
+            apart.add(name, cores(), seconds.pop(APART) / cores())
+            for count, s in seconds.items():
+                together.add(name, count, s)
     finally:
         fg.set_num_threads(default)
-    yield panel
+    yield together
+    yield apart
+
+
+class Apart:
+    """Calls ``runs`` all at once, each in a thread of its own: what the cores can do, and no call has to be shared."""
+
+    def __init__(self, runs):
+        self._runs, self._start, self._end = runs, threading.Barrier(len(runs)), threading.Barrier(len(runs))
+        self._threads = [threading.Thread(target=self._serve, args=(run,)) for run in runs[1:]]
+        self._is_over = False
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self._call
+
+    def __exit__(self, *error):
+        self._is_over = True
+        self._start.wait()
+        for thread in self._threads:
+            thread.join()
+
+    def _call(self):
+        self._start.wait()
+        self._runs[0]()
+        self._end.wait()
+
+    def _serve(self, run):
+        while True:
+            self._start.wait()
+            if self._is_over:
+                return
+            run()
+            self._end.wait()
 
 
 def _threaded(quick):
+    """Names, and functions that give a callable with results of its own."""
     cases = (workloads.black_scholes(), 1_000_000), (workloads.arithmetic(1_500), 20_000)
     for work, n in cases:
         sets = work.sets(n // (100 if quick else 1))
         for gradient in (False, True):
-            run = checked(work, Fastgraph().batch(work, sets, gradient), sets, gradient)
-            yield f"{work}, {kind_of(gradient)}", run
+
+            def make(work=work, sets=sets, gradient=gradient):
+                return checked(work, Fastgraph().batch(work, sets, gradient), sets, gradient)
+
+            yield f"{work}, {kind_of(gradient)}", make
     for problem in (Network(1_000 if quick else 100_000), Mixture()):
         if problem.missing():
             print(f"{problem} left out: {problem.missing()}", file=sys.stderr)
         else:
-            yield f"sum over {problem}, value + gradient", problem.ready(Fastgraph())
+            yield f"sum over {problem}, value + gradient", lambda problem=problem: problem.ready(Fastgraph())
 
 
 # -- tables ---------------------------------------------------------------------------------------------------
@@ -160,15 +207,17 @@ def table(heading, panel, unit, scale, every=10):
     yield ""
 
 
-def thread_table(panel):
-    """Lines of Markdown: a row a workload, its milliseconds and speed-up by number of threads."""
-    counts = sorted({x for points in panel.lines.values() for x in points})
-    yield f"{panel.title}, milliseconds (times faster than one thread):"
+def thread_table(together, apart):
+    """Lines of Markdown: a row a workload, its milliseconds and speed-up by number of threads, and of calls apart."""
+    counts = sorted({x for points in together.lines.values() for x in points})
+    heads = [f"{count} threads" if count > 1 else "1 thread" for count in counts]
+    yield f"{together.title}, milliseconds (times faster than one thread):"
     yield ""
-    yield f"| workload | {' | '.join(f'{count} threads' if count > 1 else '1 thread' for count in counts)} |"
-    yield "|---|" + "--:|" * len(counts)
-    for name, points in panel.lines.items():
-        cells = (f"{digits(points[c] * 1e3)} ({digits(points[1] / points[c])}×)" for c in counts)
+    yield f"| workload | {' | '.join(heads)} | {cores()} calls of 1 thread at once, each |"
+    yield "|---|" + "--:|" * (1 + len(counts))
+    for name, points in together.lines.items():
+        times = [*(points[c] for c in counts), apart.lines[name][cores()]]
+        cells = (f"{digits(t * 1e3)} ({digits(points[1] / t)}×)" for t in times)
         yield f"| {name} | {' | '.join(cells)} |"
     yield ""
 
@@ -182,7 +231,7 @@ def _graph_lines(panels):
 
 
 def _thread_lines(panels):
-    return [text for panel in panels for text in thread_table(panel)]
+    return list(thread_table(*panels))
 
 
 STUDIES = {

@@ -11,7 +11,7 @@ import threading
 
 import numpy as np
 
-from fastgraph.engine import pool
+from fastgraph.engine import pool, tile_kernels
 from fastgraph.engine.workspace import address_of
 
 
@@ -92,9 +92,6 @@ class Tree:
 
 
 def added_pairwise(rows):
-    """The sum of rows as a :class:`Tree` adds them."""
-    with np.errstate(all="ignore"):
-        while len(rows) > 1:
-            pairs = rows[:-1:2] + rows[1::2]
-            rows = np.concatenate([pairs, rows[-1:]]) if len(rows) % 2 else pairs
+    """The sum of rows as a :class:`Tree` adds them; overwrites the rows."""
+    tile_kernels.add_rows(address_of(rows), *rows.shape)
     return rows[0]

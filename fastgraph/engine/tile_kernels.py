@@ -85,6 +85,7 @@ def of_tiles(is_single, is_narrow):
 
     for driver in (prepare_tiles, run_tiles, finish_tiles):
         driver.compile((types.intp,))
+    add_rows.compile((types.intp, types.intp, types.intp))
     return forward, reverse
 
 
@@ -309,3 +310,16 @@ def finish_tiles(address):
             results[n + k] = one_nan(np.float64(carray(pointer(call.adjoints + offsets[k]), 1, np.float32)[0]))
         else:
             results[n + k] = one_nan(carray(pointer(call.adjoints + offsets[k]), 1, np.float64)[0])
+
+
+@compiled
+def add_rows(address, n_rows, n):
+    """Leave in the first of so many rows of ``n`` doubles the sum of all, added pairwise as blocks are."""
+    step = 1
+    while step < n_rows:
+        for row in range(0, n_rows - step, 2 * step):
+            left = carray(pointer(address + 8 * n * row), n, np.float64)
+            right = carray(pointer(address + 8 * n * (row + step)), n, np.float64)
+            for k in range(n):
+                left[k] = left[k] + right[k]
+        step *= 2
