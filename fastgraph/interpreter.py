@@ -73,9 +73,9 @@ def reverse(program, values, cotangents):
     """Adjoints of every slot, for the cotangents of the outputs, in the order in which the kernels add them up."""
     m = NumPyMachine(program.dtype)
     adjoints = [np.zeros(values[0].shape if values else (1,), program.dtype) for _ in values]
-    for slot, cotangent in zip(program.outputs.tolist(), cotangents, strict=True):
-        adjoints[slot] = adjoints[slot] + m.floats(cotangent)
     with np.errstate(all="ignore"):
+        for slot, cotangent in zip(program.outputs.tolist(), cotangents, strict=True):
+            adjoints[slot] = adjoints[slot] + m.floats(cotangent)
         for run in reversed(_runs(program)):
             for op, slot, operands, n, mask, flags, is_mask in reversed(run):
                 if is_mask or not flags:
