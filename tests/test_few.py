@@ -189,7 +189,7 @@ def test_large_programs_and_batches_do_not_take_it():
     graph = fg.Graph()
     x = graph.input("x")
     y = x
-    for _ in range(5000):
+    for _ in range(10_000):
         y = y * 1.0001 + x
     graph.output(y)
     sweeper = graph.compile().sweeper

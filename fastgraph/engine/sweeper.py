@@ -32,7 +32,7 @@ WORKSPACE_BYTES = 1 << 20
 DEAR, SPILL, FIXED = 10, 2, 60
 SINGLES_LARGE, LARGE = 2, 1 << 19
 CHUNK_OPERATIONS = 10_000_000  # at once: 2 to 20 ms, so that Ctrl-C and other threads get their turn
-WORTH_SHARING = 2_000_000  # operations: some 0.3 ms, several times what it takes to wake a thread
+WORTH_SHARING = 4_000_000  # cheap operations: some 0.5 ms, several times what it takes to wake a thread
 PIECE_OPERATIONS = 1 << 17  # that a thread claims at a time: some 20 microseconds
 PIECES_OF_SUM = 16  # a thread, at least, where there are as many blocks
 SEGMENT = 256  # pieces whose sums are kept at a time: a power of two
@@ -135,15 +135,26 @@ class Sweeper:
         return [(FIXED + forward).tolist(), (FIXED + forward + reverse).tolist()]
 
     @cached_property
+    def _work(self):
+        """Cheap operations that a set in a tile is worth, with moving its numbers: without a gradient, and with it."""
+        n, m = self.program.n_leaves, len(self.program.outputs)
+        return [tile - FIXED + n + m + n * k for k, (_, tile) in enumerate(self._costs)]
+
+    def _threads(self, n_sets, with_gradient, limit):
+        """How many threads share so many sets."""
+        worth = n_sets * self._work[with_gradient] >= WORTH_SHARING
+        return (limit or pool.get_num_threads()) if worth else 1
+
+    @cached_property
     def _lanes_of_few(self):
         """By with_gradient and number of sets, the lanes of their workspace, or 0: they are too many."""
         lanes = np.zeros((2, 1 + Few.LANES[-1]), np.int64)
         if self._takes_singles:
-            for row, weight, singles in zip(lanes, (self._weight, 3 * self._weight), self.singles, strict=True):
-                if Few.LANES[0] * weight <= WORTH_SHARING:
+            for row, work, singles in zip(lanes, self._work, self.singles, strict=True):
+                if Few.LANES[0] * work <= WORTH_SHARING:
                     for n in reversed(Few.LANES):
                         row[1 : n + 1] = n
-                    row[WORTH_SHARING // weight + 1 :] = 0
+                    row[WORTH_SHARING // work + 1 :] = 0
                 row[1 : singles + 1] = singles
         return lanes.tolist()
 
@@ -159,7 +170,7 @@ class Sweeper:
         """
         weight = self._weight * (3 if gradient is not None else 1)
         limit = None if threads is None else pool.check_threads(threads)
-        threads = 1 if n_sets * weight < WORTH_SHARING else limit or pool.get_num_threads()
+        threads = self._threads(n_sets, gradient is not None, limit)
         with reporter(progress, n_sets) as report:
             if n_sets == 0:
                 return
@@ -208,7 +219,7 @@ class Sweeper:
                 return np.zeros(len(self.program.outputs)), np.zeros(0 if wanted is None else np.count_nonzero(wanted))
         tiling, block, quota = self._plan_of_sum(n_sets, leaves.varying, wanted)
         n_blocks = -(-n_sets // block)
-        threads = 1 if n_blocks == 1 else min(limit or pool.get_num_threads(), n_blocks)
+        threads = 1 if n_blocks == 1 else min(self._threads(n_sets, wanted is not None, limit), n_blocks)
         blocks = n_blocks if threads == 1 else n_blocks // (PIECES_OF_SUM * threads)
         piece = block * _power_of_two(min(max(1, quota // block), blocks))
         workspaces = []
