@@ -118,6 +118,17 @@ def recording(peers):
         "recording through arrays of expressions", "ns an op", scaled(interleaved({"fastgraph": arrays}), 1e-5), 30
     )
 
+    def many():
+        import fastgraph as fg
+
+        x = fg.Graph().input("x", 1_000_000)
+        for _ in range(10):
+            x = x * x
+        return x.graph
+
+    assert len(many()) == 11_000_000
+    yield Row("recording 10⁷ operations through arrays", "s", interleaved({"fastgraph": many}, rounds=3), 1.0)
+
 
 def compiling(peers):
     """fastgraph's passes, verification included, nanoseconds an operation."""

@@ -15,6 +15,7 @@ The pipeline, in import order: ``ops`` (one row an op) â†’ ``graph``, ``expr`` â
 """
 
 from fastgraph import functions as _functions
+from fastgraph import numpy_functions as _numpy_functions  # noqa: F401  (NumPy's protocol for expressions)
 from fastgraph.compiler import Graph
 from fastgraph.engine.pool import get_num_threads, set_num_threads
 from fastgraph.errors import (
@@ -27,9 +28,10 @@ from fastgraph.errors import (
     ProgramError,
     ShapeError,
 )
-from fastgraph.expr import FUNCTIONS as _FUNCTIONS
 from fastgraph.expr import Expr
+from fastgraph.expr_array import ExprArray
 from fastgraph.function import Function
+from fastgraph.functions import FUNCTIONS as _FUNCTIONS
 from fastgraph.program import Program
 
 __version__ = "0.1.0"
@@ -42,6 +44,7 @@ __all__ = [
     "ArgumentError",
     "DataError",
     "Expr",
+    "ExprArray",
     "ExprError",
     "FastgraphError",
     "FormulaError",

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastgraph.errors import ArgumentError
 from fastgraph.expr import Expr
+from fastgraph.expr_array import ExprArray
 from fastgraph.layout import batch_array, common_batch
 from fastgraph.results import named_tuple_type
 
@@ -31,7 +32,7 @@ class Signature:
     def bind(self, args, named):
         """Arrays in order of declaration, and the batch shape they broadcast to."""
         arrays, batches = [], []
-        values = self._in_order(args, named) if named or len(args) != len(self.arguments) else args
+        values = self.in_order(args, named) if named or len(args) != len(self.arguments) else args
         for argument, value in zip(self.arguments, values, strict=True):
             array, batch = batch_array(value, argument.name, argument.shape, self.label)
             arrays.append(array)
@@ -93,7 +94,8 @@ class Signature:
     def _outputs(self):
         return ", ".join(f"{o.name} {o.shape}" for o in self.outputs)
 
-    def _in_order(self, args, named):
+    def in_order(self, args, named):
+        """What was passed by position and by name, in order of declaration."""
         if len(args) > len(self.arguments):
             raise ArgumentError(
                 f"{self.label} takes {len(self.arguments)} arguments ({self.names}), but {len(args)} were given"
@@ -117,7 +119,7 @@ class Signature:
             if not self.differentiable:
                 raise ArgumentError(f"{self.label} has no inputs: name the parameters to differentiate by in wrt")
             return self.differentiable, self.default_gradient
-        bare = isinstance(wrt, str | Expr | np.ndarray)
+        bare = isinstance(wrt, str | Expr | ExprArray | np.ndarray)
         try:
             names = tuple(map(_name_of, (wrt,) if bare else wrt))
         except TypeError:
@@ -147,9 +149,8 @@ class Signature:
 
 def _name_of(item):
     """The name under which an expression, or array of them, was declared; anything else as it is."""
-    first = item.ravel()[0] if isinstance(item, np.ndarray) and item.size else item
-    if isinstance(first, Expr):
-        return first.graph.name_of(item) or repr(item)
+    if isinstance(item, Expr | ExprArray):
+        return item.graph.name_of(item) or repr(item)
     return item
 
 

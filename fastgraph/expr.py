@@ -1,7 +1,7 @@
 """Expr: a handle on one node of a graph, with the operators and functions that record more nodes.
 
-In: Python operators, NumPy ufuncs, ``fg.sin(x)`` …. Out: rows in the graph the expressions belong to. Operators,
-methods and functions are made from the op table, so an op needs no line here.
+In: Python operators and calls, one operation each. Out: rows in the graph the expressions belong to. Operators, methods
+and functions are made from the op table, so an op needs no line here. Arrays of expressions are ``expr_array``'s.
 """
 
 import operator
@@ -11,7 +11,7 @@ import numpy as np
 from fastgraph.errors import ExprError
 from fastgraph.ops import OPS, TABLE
 
-_NUMBERS = (int, float, np.integer, np.floating, np.bool_)
+NUMBERS = (int, float, np.integer, np.floating, np.bool_)
 _POW, _POWI = OPS["pow"], OPS["powi"]
 
 
@@ -41,49 +41,44 @@ class Expr:
             "arrays of expressions use fg.lt, fg.le, fg.gt, fg.ge, fg.eq, fg.ne"
         )
 
-    def _no_number(self, kind):
-        raise ExprError(
-            f"{kind}() of an Expr: it has no value while it is recorded. Compile the graph and call the Function; "
-            f"to choose by a value inside the graph use fg.where, and instead of math.sin and its like fg.sin"
-        )
-
     def __float__(self):
-        self._no_number("float")
+        has_no_value("float")
 
     def __int__(self):
-        self._no_number("int")
+        has_no_value("int")
 
     def __complex__(self):
-        self._no_number("complex")
+        has_no_value("complex")
 
     def __index__(self):
-        self._no_number("int")
+        has_no_value("int")
 
     def __pow__(self, other, modulus=None):
         if modulus is not None:
             raise ExprError("pow(x, y, modulus) of an Expr is not supported: use (x ** y) % modulus")
-        return _power(self, other)
+        return _power(self, other) if is_operand(other) else NotImplemented
 
     def __rpow__(self, other):
-        return _operation(_POW, other, self)
+        return _operation(_POW, other, self) if is_operand(other) else NotImplemented
 
     def __pos__(self):
         return self
 
-    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        op = _UFUNCS.get(ufunc.__name__)
-        if op is None or method != "__call__":
-            what = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-            raise ExprError(f"np.{what} has no op in fastgraph; the functions that have are in fastgraph.__all__")
-        if kwargs:
-            raise ExprError(f"np.{ufunc.__name__} of an Expr does not take {sorted(kwargs)}")
-        return FUNCTIONS[op.name](*inputs)
+
+def has_no_value(kind):
+    """Raise the ExprError that an expression has no number to give."""
+    raise ExprError(
+        f"{kind}() of an Expr: it has no value while it is recorded. Compile the graph and call the Function; "
+        "to choose by a value inside the graph use fg.where, instead of math.sin and its like fg.sin, and to assign "
+        "expressions into an array begin with graph.constant(np.zeros(3)).copy()"
+    )
 
 
-_OPERANDS = (Expr, *_NUMBERS)
+_OPERANDS = (Expr, *NUMBERS)
 
 
-def _is_operand(value):
+def is_operand(value):
+    """Whether ``value`` is one operand of an operation: an Expr or a number."""
     return isinstance(value, _OPERANDS) or (isinstance(value, np.ndarray) and value.shape == ())
 
 
@@ -96,7 +91,8 @@ def _operation(op, *operands):
     raise ExprError(f"fg.{op.name} records an operation on expressions; for numbers use NumPy or math")
 
 
-def _immediate_operation(op, x, n):
+def checked_immediate(op, n):
+    """``n`` as an int in the range of the op's immediate."""
     try:
         n = operator.index(n)
     except TypeError:
@@ -104,6 +100,11 @@ def _immediate_operation(op, x, n):
     low, high = op.immediate
     if not low <= n <= high:
         raise ExprError(f"fg.{op.name}: n must be from {low} to {high}, not {n}")
+    return n
+
+
+def _immediate_operation(op, x, n):
+    n = checked_immediate(op, n)
     if not isinstance(x, Expr):
         raise ExprError(f"fg.{op.name} records an operation on an expression, not on {x!r}")
     return Expr(x.graph, x.graph.record(op.code, x.node, n & 0xFFFFFFFF))
@@ -113,20 +114,9 @@ def _power(x, y):
     """``x ** y``; a constant integral y is the op with an immediate, which is exact at 0 and for any sign."""
     if isinstance(y, np.ndarray) and y.shape == ():
         y = y[()]
-    if isinstance(x, Expr) and isinstance(y, _NUMBERS) and abs(y) < 2**31 and y == int(y):
+    if isinstance(x, Expr) and isinstance(y, NUMBERS) and abs(y) < 2**31 and y == int(y):
         return _immediate_operation(_POWI, x, int(y))
     return _operation(_POW, x, y)
-
-
-def _elementwise(record, operands):
-    """``record`` over object arrays, broadcast as NumPy does; over scalars, itself."""
-    if all(_is_operand(x) for x in operands):
-        return record(*operands)
-    arrays = []
-    for x in operands:
-        array = np.asarray(x, dtype=object)  # an Expr becomes a 0-d array, which hides its __array_ufunc__
-        arrays.append(array)
-    return np.frompyfunc(record, len(arrays), 1)(*arrays)
 
 
 class Symbols:
@@ -159,30 +149,31 @@ class Symbols:
 # -- made from the table ------------------------------------------------------------------------------------
 def _unary(op):
     def function(x):
-        return _elementwise(lambda x: _operation(op, x), (x,))
+        return _operation(op, x)
 
     return function
 
 
 def _binary(op):
-    record = _power if op is _POW else lambda x, y: _operation(op, x, y)
+    if op is _POW:
+        return lambda x, y: _power(x, y)
 
     def function(x, y):
-        return _elementwise(record, (x, y))
+        return _operation(op, x, y)
 
     return function
 
 
 def _ternary(op):
     def function(x, y, z):
-        return _elementwise(lambda x, y, z: _operation(op, x, y, z), (x, y, z))
+        return _operation(op, x, y, z)
 
     return function
 
 
 def _with_immediate(op):
     def function(x, n):
-        return _elementwise(lambda x: _immediate_operation(op, x, n), (x,))
+        return _immediate_operation(op, x, n)
 
     return function
 
@@ -201,7 +192,7 @@ def _binary_operator(op, swapped):
         graph = self.graph
         if type(other) is Expr and other.graph is graph:
             node = other.node
-        elif _is_operand(other):
+        elif is_operand(other):
             node = graph.node_of(other)
         else:
             return NotImplemented
@@ -234,11 +225,5 @@ def _add_methods():
                 setattr(Expr, name, _unary_operator(op) if op.arity == 1 else _binary_operator(op, swapped=False))
 
 
-FUNCTIONS = {op.name: _make_function(op) for op in TABLE}
-_UFUNCS = {}
-for _op in TABLE:
-    _UFUNCS[_op.ufunc or _op.name] = _op
-    if _op.operator:  # NumPy's & | ^ ~ are called bitwise_and, bitwise_or, bitwise_xor and invert
-        _UFUNCS.setdefault(f"bitwise_{_op.operator}", _op)
-        _UFUNCS.setdefault(_op.operator, _op)
+FUNCTIONS = {op.name: _make_function(op) for op in TABLE}  # of Exprs and numbers; those of arrays are in ``functions``
 _add_methods()

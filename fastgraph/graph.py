@@ -13,10 +13,12 @@ import numpy as np
 
 from fastgraph.errors import ExprError, GraphError
 from fastgraph.expr import Expr
+from fastgraph.expr_array import ExprArray, nodes_of
 from fastgraph.ops import MAX_ARITY
 
 # Codes of the two kinds of leaves, above every opcode.
 INPUT, CONSTANT = 0xFFFE, 0xFFFF
+MAX_NODES = 2**32 - 1
 N_COLUMNS = MAX_ARITY + 1  # code, then operand nodes; an immediate follows the operands
 
 
@@ -70,7 +72,7 @@ class Recorder:
         name : str, optional
             A Python identifier, unique among the arguments; the default is ``x0``, ``x1``, … by position.
         shape : int or tuple of int
-            ``()`` gives an :class:`Expr`, any other shape an object array of them.
+            ``()`` gives an :class:`Expr`, any other shape an :class:`ExprArray`.
 
         Raises
         ------
@@ -88,15 +90,14 @@ class Recorder:
         return self._declare(name, shape, differentiable=False)
 
     def constant(self, value):
-        """Record a constant, or an object array of constants for an array.
+        """Record a constant, or an :class:`ExprArray` of constants for an array.
 
-        Python and NumPy numbers in expressions become constants by themselves; this is for the rest.
+        Numbers and arrays of them in expressions become constants by themselves; this is for the rest.
         """
         values = np.asarray(value)
         if values.shape == ():
             return Expr(self, self.constant_node(value))
-        flat = [Expr(self, self.constant_node(v)) for v in values.ravel().tolist()]
-        return _object_array(flat, values.shape)
+        return ExprArray(self, nodes_of(self, values))
 
     def output(self, expr, name=None):
         """Declare an output: an expression, a number, or an array of expressions and numbers.
@@ -107,13 +108,15 @@ class Recorder:
             If the name is taken or no identifier, or an expression belongs to another graph.
         """
         name = self._fresh_name(name, self._outputs, "output", f"y{len(self._outputs)}")
-        values = expr if isinstance(expr, Expr) else np.asarray(expr, dtype=object)
-        shape = () if isinstance(expr, Expr) else values.shape
-        nodes = [self._output_node(v, name) for v in ([expr] if isinstance(expr, Expr) else values.ravel().tolist())]
-        if not nodes:
+        try:
+            nodes = np.asarray(nodes_of(self, expr))
+        except (GraphError, ExprError) as error:
+            raise type(error)(f"Output {name!r}: {error}") from None
+        shape = nodes.shape
+        if not nodes.size:
             raise GraphError(f"Output {name!r} is empty, shape {shape}: an output needs at least one expression")
         self._outputs[name] = Output(name, shape)
-        self._output_nodes.extend(nodes)
+        self._output_nodes.extend(nodes.ravel().tolist())
 
     # -- what the passes read -----------------------------------------------------------------------------
     @property
@@ -159,6 +162,29 @@ class Recorder:
         rows.extend((code, x, y, z))
         return (len(rows) >> 2) - 1
 
+    def record_many(self, code, operands, immediate=None):
+        """Append a row for each element of the operands, arrays of nodes of one shape; return their nodes, (n,)."""
+        first, n = len(self), operands[0].size
+        if first + n > MAX_NODES:
+            raise GraphError(f"{self!r} would have {first + n} nodes: at most {MAX_NODES} can be numbered")
+        rows = np.zeros((n, N_COLUMNS), np.uint32)
+        rows[:, 0] = code
+        for k, operand in enumerate(operands, 1):
+            rows[:, k].reshape(operand.shape)[...] = operand
+        if immediate is not None:
+            rows[:, 1 + len(operands)] = immediate
+        if n:
+            self._rows.frombytes(memoryview(rows).cast("B"))
+        return np.arange(first, first + n)
+
+    def constant_nodes(self, values):
+        """The nodes of an array of real numbers, of its shape; equal bits share one."""
+        with np.errstate(over="ignore"):
+            numbers = np.asarray(values, np.float64)
+        distinct, inverse = np.unique(numbers.view(np.int64), return_inverse=True)
+        nodes = np.array([self.constant_node(v) for v in distinct.view(np.float64).tolist()], np.int64)
+        return nodes[inverse].reshape(numbers.shape)
+
     def constant_node(self, value):
         """The node of a constant; equal bits share one."""
         number = _real(value)
@@ -185,12 +211,11 @@ class Recorder:
         name = self._fresh_name(name, self._arguments, "input", f"x{len(self._arguments)}")
         shape = _shape(shape, name)
         argument = Argument(name, shape, differentiable)
-        exprs = []
-        for _ in range(argument.size):
-            exprs.append(Expr(self, self.record(INPUT, self._leaves)))
-            self._leaves += 1
+        nodes = self.record_many(INPUT, [np.arange(self._leaves, self._leaves + argument.size)]).reshape(shape)
+        nodes.flags.writeable = False
+        self._leaves += argument.size
         self._arguments[name] = argument
-        self._handles[name] = exprs[0] if shape == () else _object_array(exprs, shape)
+        self._handles[name] = Expr(self, int(nodes)) if shape == () else ExprArray(self, nodes)
         return self._handles[name]
 
     def _fresh_name(self, name, taken, kind, default):
@@ -207,14 +232,6 @@ class Recorder:
         if name in taken:
             raise GraphError(f"{kind} name {name!r} is already taken in {self!r}: give each {kind} its own name")
         return name
-
-    def _output_node(self, value, name):
-        try:
-            return self.node_of(value)
-        except GraphError as error:
-            raise GraphError(f"Output {name!r}: {error}") from None
-        except ExprError as error:
-            raise ExprError(f"Output {name!r}: {error}") from None
 
     def __len__(self):
         return len(self._rows) // N_COLUMNS
@@ -262,9 +279,3 @@ def _shape(shape, name):
     if not valid or any(n < 1 for n in axes):
         raise GraphError(f"input {name!r}: shape must be a tuple of positive integers, not {shape!r}")
     return axes
-
-
-def _object_array(exprs, shape):
-    array_ = np.empty(len(exprs), dtype=object)
-    array_[:] = exprs
-    return array_.reshape(shape)

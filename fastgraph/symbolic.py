@@ -8,6 +8,7 @@ import numpy as np
 
 from fastgraph.errors import GraphError
 from fastgraph.expr import Expr
+from fastgraph.expr_array import ExprArray, nodes_of
 from fastgraph.graph import CONSTANT, INPUT
 from fastgraph.ops.arrays import ARITY
 from fastgraph.passes import Columns
@@ -28,7 +29,7 @@ def gradient(graph, output, wrt):
 
 def jacobian(graph, outputs, wrt):
     """Expressions of all derivatives of ``outputs``; see :meth:`fastgraph.Graph.jacobian`."""
-    nodes, shape = _nodes(graph, outputs, "outputs"), np.shape(np.asarray(outputs, object))
+    nodes, shape = _nodes(graph, outputs, "outputs"), _shape(outputs)
     items, in_form = _targets(graph, wrt)
     wrt = np.concatenate([nodes for nodes, _ in items])
     rows, constants, _ = graph.columns()
@@ -88,19 +89,30 @@ def _targets(graph, wrt):
     for item in wrt if several else [wrt]:
         if isinstance(item, str):
             item = graph.argument(item)
-        items.append((_nodes(graph, item, "wrt"), () if isinstance(item, Expr) else np.shape(item)))
+        items.append((_nodes(graph, item, "wrt"), _shape(item)))
     return items, tuple if several else lambda results: results[0]
+
+
+def _shape(exprs):
+    return (
+        ()
+        if isinstance(exprs, Expr)
+        else exprs.shape
+        if isinstance(exprs, ExprArray)
+        else np.shape(np.asarray(exprs, object))
+    )
 
 
 def _nodes(graph, exprs, what, single=False):
     """The nodes of an expression or array of expressions, int64 (k,)."""
-    array = np.asarray(exprs, object)
-    for expr in array.ravel():
-        if not isinstance(expr, Expr):
-            raise GraphError(f"{what} must be expressions of {graph!r}, not {expr!r} of type {type(expr).__name__}")
-    if single and array.shape != () or not array.size:
-        raise GraphError(f"{what} must be one expression, not an array of shape {array.shape}: use jacobian, or fg.sum")
-    return np.array([graph.node_of(expr) for expr in array.ravel()], np.int64)
+    if not isinstance(exprs, ExprArray):
+        for expr in np.asarray(exprs, object).ravel():
+            if not isinstance(expr, Expr):
+                raise GraphError(f"{what} must be expressions of {graph!r}, not {expr!r} of type {type(expr).__name__}")
+    nodes = np.asarray(nodes_of(graph, exprs))
+    if single and nodes.shape != () or not nodes.size:
+        raise GraphError(f"{what} must be one expression, not an array of shape {nodes.shape}: use jacobian, or fg.sum")
+    return nodes.ravel()
 
 
 def _shaped(graph, nodes, items, shape):
@@ -109,8 +121,6 @@ def _shaped(graph, nodes, items, shape):
     for part, own in items:
         block = nodes[:, start : start + len(part)].reshape(-1)
         start += len(part)
-        array = np.empty(len(block), object)
-        array[:] = [Expr(graph, int(node)) for node in block]
-        array = array.reshape(shape + own)
-        results.append(array[()] if array.shape == () else array)
+        block = block.reshape(shape + own)
+        results.append(ExprArray(graph, block) if block.ndim else Expr(graph, int(block)))
     return results

@@ -172,7 +172,6 @@ def test_an_immediate_is_no_expression(graph, x):
         lambda e: any([e]),
         lambda e: all([e]),
         lambda e: [i for i in (1,) if e],
-        lambda e: np.where(e, 1.0, 2.0),
         lambda e: {1.0: "a"}.get(1.0) if e == 1.0 else None,
     ],
 )

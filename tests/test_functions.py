@@ -48,7 +48,7 @@ def test_functions_broadcast_over_arrays(op):
     graph = fg.Graph()
     arrays = [graph.input(shape=(2, 3)) if k == 0 else graph.input(shape=3) for k in range(op.arity)]
     result = getattr(fg, op.name)(*arrays)
-    assert result.shape == (2, 3) and result.dtype == object
+    assert result.shape == (2, 3) and isinstance(result, fg.ExprArray)
     assert all(type(e) is fg.Expr for e in result.flat)
     last = graph.columns()[0][result[1, 2].node].tolist()
     assert last[: 1 + op.arity] == [op.code, *(np.broadcast_to(a, (2, 3))[1, 2].node for a in arrays)]
@@ -116,9 +116,7 @@ def test_array_arithmetic(graph):
     numbers = np.array([[1.0, 2.0], [3.0, 4.0]])
     for result in (x + numbers, numbers * x, x @ numbers, numbers @ x, x / 2.0, 2.0 - x, x**2, -x, abs(x)):
         assert result.shape == (2, 2) and all(type(e) is fg.Expr for e in result.flat)
-    with pytest.raises(ExprError):
-        x < numbers  # noqa: B015  (NumPy makes truth values of comparisons of objects; fg.lt takes arrays)
-    assert fg.lt(x, numbers).shape == (2, 2)
+    assert (x < numbers).shape == (numbers < x).shape == fg.lt(x, numbers).shape == (2, 2)
     total = np.sum(x)
     assert type(total) is fg.Expr
     assert evaluated(graph, total * 1.0, 1.0, 2.0, 3.0, 4.0) == 10.0
@@ -127,13 +125,13 @@ def test_array_arithmetic(graph):
 def test_expression_with_a_number_array_gives_an_array_of_expressions(graph, x):
     numbers = np.array([1.0, 2.0, 3.0])
     for result in (x + numbers, numbers + x, numbers * x, x - numbers, numbers / x, numbers**x, x < numbers):
-        assert isinstance(result, np.ndarray) and result.shape == (3,)
+        assert isinstance(result, fg.ExprArray) and result.shape == (3,)
         assert all(type(e) is fg.Expr for e in result)
     y = numbers - x
     assert evaluated(graph, y[2], 0.5) == 2.5
 
 
-@pytest.mark.parametrize("call", [np.spacing, np.nextafter, np.gcd, np.frexp, np.conj])
+@pytest.mark.parametrize("call", [np.spacing, np.nextafter, np.gcd, np.frexp])
 def test_ufuncs_without_an_op(x, call):
     with pytest.raises((ExprError, TypeError)):
         call(x, x) if call in (np.nextafter, np.gcd) else call(x)
@@ -142,11 +140,8 @@ def test_ufuncs_without_an_op(x, call):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda x: np.add.reduce(x),
-        lambda x: np.add.outer(x, x),
         lambda x: np.add.at(x, 0, 1),
         lambda x: np.sin(x, out=np.empty(1)),
-        lambda x: np.sin(x, where=True),
         lambda x: np.add(x, 1.0, dtype=np.float32),
         lambda x: np.modf(x),
     ],
