@@ -33,6 +33,7 @@ from fastgraph.expr_array import ExprArray
 from fastgraph.function import Function
 from fastgraph.functions import FUNCTIONS as _FUNCTIONS
 from fastgraph.program import Program
+from fastgraph.tracing import function, trace
 
 __version__ = "0.1.0"
 
@@ -54,7 +55,9 @@ __all__ = [
     "Program",
     "ProgramError",
     "ShapeError",
+    "function",
     "get_num_threads",
     "set_num_threads",
+    "trace",
     *_NAMES,
 ]

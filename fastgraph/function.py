@@ -12,10 +12,11 @@ import numpy as np
 
 from fastgraph import saving
 from fastgraph.arguments import Signature, is_sum
+from fastgraph.composition import Composition, hold_expressions
 from fastgraph.derivatives import Derivatives
 from fastgraph.engine.pool import check_threads
 from fastgraph.engine.sweeper import Sweeper
-from fastgraph.errors import ProgramError
+from fastgraph.errors import ArgumentError, ProgramError
 from fastgraph.flat import Flat
 from fastgraph.layout import Results, addresses_of, as_doubles, scalar
 from fastgraph.results import named_tuple_type
@@ -24,7 +25,7 @@ _NUMBERS = frozenset((float, int, np.float64)).issuperset
 _tuple = tuple.__new__
 
 
-class Function(Derivatives):
+class Function(Composition, Derivatives):
     """A compiled graph: immutable, picklable, callable from many threads at once.
 
     Call it with its arguments in order of declaration, or by name. Each has the shape ``batch + declared shape``;
@@ -101,7 +102,8 @@ class Function(Derivatives):
         Parameters
         ----------
         *args, **named : float or array_like
-            The arguments, in order or by name, each of shape ``batch + declared shape``.
+            The arguments, in order or by name, each of shape ``batch + declared shape``. If there are expressions among
+            them, the function is recorded into their graph, once for each set of the batch.
         out : ndarray, or tuple of ndarray for several outputs, optional
             Arrays of the function's dtype and of shape ``batch + output.shape`` to write to; may overlap the arguments.
         threads : int, optional
@@ -114,7 +116,7 @@ class Function(Derivatives):
 
         Returns
         -------
-        numpy.float64, ndarray, or named tuple of them for several outputs
+        numpy.float64, ndarray, or named tuple of them for several outputs; expressions of expressions
 
         Raises
         ------
@@ -128,6 +130,12 @@ class Function(Derivatives):
             results = self._sweep_numbers(args, False, self._output_items)
             if results is not None:
                 return results if self._results is None else _tuple(self._results, results)
+        if hold_expressions(args) or hold_expressions(named.values()):
+            if not out is threads is reduce is progress is None:
+                raise ArgumentError(
+                    f"{self.label} of expressions is recorded: it takes no out, threads, reduce or progress"
+                )
+            return self._in_form(self._recorded(args, named))
         summed = is_sum(reduce, out, self.label)
         arrays, batch = self.signature.bind(args, named)
         return self._in_form(self._evaluate(arrays, batch, out, threads, summed, progress))

@@ -91,10 +91,13 @@ def test_integers_too_large_for_a_float(f):
     assert f(1.0, 10**20, 2.0) == (1.0 + 1e20) * (1e20 - 2.0)
 
 
-def test_an_expression_is_no_argument(f):
+def test_an_expression_is_an_argument_of_calls_only(f):
+    """A call records; what computes has no use for it."""
     x = fg.Graph().input("x")
-    with pytest.raises(ArgumentError):
-        f(1.0, x, 2.0)
+    assert type(f(1.0, x, 2.0)) is fg.Expr
+    for use in (lambda: f.value_and_grad(1.0, x, 2.0), lambda: f.grad(1.0, x, 2.0), lambda: f.jvp((1.0, x, 2.0), x)):
+        with pytest.raises(ArgumentError):
+            use()
 
 
 def test_masked_arrays(f):
