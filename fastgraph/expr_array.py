@@ -6,7 +6,7 @@ for an array operation, not for an element. What NumPy's functions mean for it i
 
 import numpy as np
 
-from fastgraph.errors import ExprError, ShapeError
+from fastgraph.errors import ExprError, GraphError, ShapeError
 from fastgraph.expr import NUMBERS, Expr, has_no_value, is_operand
 from fastgraph.ops import OPS, TABLE
 
@@ -228,15 +228,13 @@ def as_expressions(value, graph=None):
 # -- recording in bulk ------------------------------------------------------------------------------------
 def record(op, graph, operands, immediate=None):
     """``op`` on arrays of nodes, broadcast: an ExprArray, or an Expr for shape ``()``."""
-    if len(operands) > 1:
-        try:
-            operands = np.broadcast_arrays(*operands)
-        except ValueError:
-            shapes = ", ".join(str(np.shape(x)) for x in operands)
-            raise ShapeError(f"fg.{op.name}: shapes {shapes} do not broadcast together") from None
-    shape = operands[0].shape
-    nodes = graph.record_many(op.code, operands, immediate)
-    return _element(graph, nodes.reshape(shape))
+    try:
+        return _element(graph, graph.record_many(op.code, operands, immediate))
+    except ValueError as error:
+        if isinstance(error, GraphError):
+            raise
+        shapes = ", ".join(str(np.shape(x)) for x in operands)
+        raise ShapeError(f"fg.{op.name}: shapes {shapes} do not broadcast together") from None
 
 
 def elementwise(op, *operands):
@@ -293,7 +291,7 @@ def reduced(op, array, axis=None, keepdims=False):
     while nodes.shape[-1] > 1:
         n = nodes.shape[-1]
         left, right = nodes[..., 0 : n - 1 : 2], nodes[..., 1::2]
-        joined = graph.record_many(op.code, [left, right]).reshape(left.shape)
+        joined = graph.record_many(op.code, [left, right])
         nodes = np.concatenate([joined, nodes[..., n - 1 :]], axis=-1) if n % 2 else joined
     shape = [1 if k in axes else n for k, n in enumerate(array.shape) if keepdims or k not in axes]
     return _element(graph, nodes.reshape(shape))

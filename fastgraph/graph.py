@@ -163,19 +163,21 @@ class Recorder:
         return (len(rows) >> 2) - 1
 
     def record_many(self, code, operands, immediate=None):
-        """Append a row for each element of the operands, arrays of nodes of one shape; return their nodes, (n,)."""
-        first, n = len(self), operands[0].size
+        """Append a row for each element of the operands, arrays of nodes that broadcast; return their nodes."""
+        shape = operands[0].shape
+        if any(operand.shape != shape for operand in operands[1:]):
+            shape = np.broadcast_shapes(*(operand.shape for operand in operands))
+        first, n = len(self), math.prod(shape)
         if first + n > MAX_NODES:
             raise GraphError(f"{self!r} would have {first + n} nodes: at most {MAX_NODES} can be numbered")
-        rows = np.zeros((n, N_COLUMNS), np.uint32)
-        rows[:, 0] = code
-        for k, operand in enumerate(operands, 1):
-            rows[:, k].reshape(operand.shape)[...] = operand
-        if immediate is not None:
-            rows[:, 1 + len(operands)] = immediate
+        rows = np.empty((*shape, N_COLUMNS), np.uint32)
+        rows[..., 0] = code
+        fields = operands if immediate is None else [*operands, immediate]
+        for k in range(N_COLUMNS - 1):
+            rows[..., 1 + k] = fields[k] if k < len(fields) else 0
         if n:
             self._rows.frombytes(memoryview(rows).cast("B"))
-        return np.arange(first, first + n)
+        return np.arange(first, first + n).reshape(shape)
 
     def constant_nodes(self, values):
         """The nodes of an array of real numbers, of its shape; equal bits share one."""
@@ -211,7 +213,7 @@ class Recorder:
         name = self._fresh_name(name, self._arguments, "input", f"x{len(self._arguments)}")
         shape = _shape(shape, name)
         argument = Argument(name, shape, differentiable)
-        nodes = self.record_many(INPUT, [np.arange(self._leaves, self._leaves + argument.size)]).reshape(shape)
+        nodes = self.record_many(INPUT, [np.arange(self._leaves, self._leaves + argument.size).reshape(shape)])
         nodes.flags.writeable = False
         self._leaves += argument.size
         self._arguments[name] = argument
