@@ -10,7 +10,7 @@ from fastgraph.engine.workspace import Few, OneSet
 from tests.bits import assert_same_bits
 from tests.random_graphs import ARITHMETIC, Seeded, input_sets, record
 
-SIZES = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 255, 256, 257)
+SIZES = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 256, 257, 1024, 1025)
 
 
 def quietly(done, total):

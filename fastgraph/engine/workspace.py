@@ -370,7 +370,7 @@ class Few:
         Outputs, then the gradient.
     """
 
-    LANES = (8, 16, 32, 64, 256)  # a tile of each size, and four of the largest
+    LANES = (8, 16, 32, 64, 256, 1024)  # a tile of each size, and some of the largest
 
     def __init__(self, program, workspace, lanes, with_gradient, varying):
         n, m = program.n_leaves, len(program.outputs)
