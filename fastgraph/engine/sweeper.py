@@ -40,6 +40,7 @@ SEGMENT = 256  # pieces whose sums are kept at a time: a power of two
 BLOCK_OPERATIONS = 1 << 21, 1 << 17  # per block of a sum: at most; at least, so that threads share a small batch
 MAX_OFFSET = (1 << 32) - 1  # of a slot in a tile's buffer
 SEEDED = 2  # the kind of workspace for one set that takes cotangents
+FEW_BYTES = 1 << 21  # of buffers for inputs and results of a few sets
 PLANS = 16  # kinds of call whose plans are kept
 IDLE_BYTES = 1 << 26  # of workspaces kept for the next call
 
@@ -153,8 +154,9 @@ class Sweeper:
         if self._takes_singles:
             for row, work, singles in zip(lanes, self._work, self.singles, strict=True):
                 if Few.LANES[0] * work <= WORTH_SHARING:
+                    numbers = 8 * (2 * self.program.n_leaves + len(self.program.outputs))
                     for n in reversed(Few.LANES):
-                        row[1 : n + 1] = n
+                        row[1 : n + 1] = n if n * numbers <= FEW_BYTES or n == Few.LANES[0] else 0
                     row[WORTH_SHARING // work + 1 :] = 0
                 row[1 : singles + 1] = singles
         return lanes.tolist()
