@@ -74,10 +74,12 @@ class Flat(FlatDerivatives):
         ArgumentError, ShapeError
             As for a call of the function.
         """
-        if out is reduce is progress is None:
+        if reduce is progress is None:
             found = self._ready(x, axis, parameters, False, threads)
-            if found is not None:
+            if found is not None and out is None:
                 return found[0]
+            if found is not None and _are_given([out], found[:1]):
+                return out
         call = self._call(x, axis, parameters)
         if is_sum(reduce, out, self._function.label):
             totals, _ = call.sum(False, threads, progress)
@@ -111,10 +113,10 @@ class Flat(FlatDerivatives):
         """
         self._function.signature.need_scalar_output("value_and_grad")
         self._need_inputs()
-        if out is reduce is progress is None:
+        if reduce is progress is None:
             found = self._ready(x, axis, parameters, True, threads)
-            if found is not None:
-                return found
+            if found is not None and (out is None or _are_given(out, found)):
+                return found if out is None else tuple(out)
         return self._derive(x, axis, parameters, None, out, threads, reduce, progress)
 
     def grad(self, x, /, *, axis=-1, threads=None, reduce=None, progress=None, **parameters):
@@ -390,6 +392,18 @@ class _Call:
         leaves, seeds = self._tables(False)
         wanted = self.flat.leaf_is_input if with_gradient else None
         return self.function.sweeper.sum(self.sets, leaves, wanted, threads, seeds, progress)
+
+
+def _are_given(outs, results):
+    """Write results to the arrays of ``out``, if they are as they should be; the general way says what is wrong."""
+    if not isinstance(outs, tuple | list) or len(outs) != len(results):
+        return False
+    for out, result in zip(outs, results, strict=True):
+        if not is_plain(out) or out.shape != np.shape(result) or not out.flags.writeable or not out.flags.aligned:
+            return False
+    for out, result in zip(outs, results, strict=True):
+        out[...] = result
+    return True
 
 
 def _variables_last(array):

@@ -49,6 +49,13 @@ def test_flat(seed):
             assert_same_bits(y, expected[0])
             assert_same_bits(g if axis else g.T, expected[1])
             assert g.flags.c_contiguous and g.flags.writeable
+        given = rows.copy()
+        out = np.empty(n), given  # over the arguments themselves
+        y, g = f.flat.value_and_grad(given, out=out)
+        assert y is out[0] and g is given
+        assert_same_bits(y, expected[0])
+        assert_same_bits(g, expected[1])
+        assert_same_bits(f.flat(rows, out=out[0][::-1]), expected[0])
         columns = f.value_and_grad(*x[:, :n])
         assert_same_bits(columns[0], expected[0])
         assert_same_bits(np.stack(columns[1], -1), expected[1])
