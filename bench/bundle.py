@@ -173,10 +173,13 @@ class Bundle:
         graph.output(np.concatenate([np.reshape(np.asarray(part, object), (2, -1)) for part in parts], axis=1))
         f, p = graph.compile(), self.sizes[2]
         values, x = np.empty(self.nnz), np.empty((ENTRIES, p))
+        camera, point = self.seen_by
         block = values[: 2 * ENTRIES * p].reshape(p, 2 * ENTRIES)
 
         def jacobian(cameras, points, weights):
-            x[:CAMERA], x[CAMERA:-1] = self.gathered(cameras, points)
+            # Indices are in range; "clip" writes to ``out`` without a buffer.
+            np.take(cameras.T, camera, axis=1, out=x[:CAMERA], mode="clip")
+            np.take(points.T, point, axis=1, out=x[CAMERA:-1], mode="clip")
             x[-1] = weights
             f.flat(x.T, feature=self.feature, out=block)
             np.multiply(weights, -2.0, out=values[2 * ENTRIES * p :])

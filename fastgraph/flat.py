@@ -11,7 +11,7 @@ from fastgraph.arguments import is_sum
 from fastgraph.engine.pool import check_threads
 from fastgraph.engine.sweeper import SEEDED
 from fastgraph.errors import ArgumentError, ShapeError
-from fastgraph.flat_derivatives import FlatDerivatives, is_plain
+from fastgraph.flat_derivatives import FlatDerivatives, are_given, is_plain
 from fastgraph.layout import Results, addresses_of, as_doubles, batch_array, common_batch
 
 
@@ -78,7 +78,7 @@ class Flat(FlatDerivatives):
             found = self._ready(x, axis, parameters, False, threads)
             if found is not None and out is None:
                 return found[0]
-            if found is not None and _are_given([out], found[:1]):
+            if found is not None and are_given([out], found[:1]):
                 return out
         call = self._call(x, axis, parameters)
         if is_sum(reduce, out, self._function.label):
@@ -115,7 +115,7 @@ class Flat(FlatDerivatives):
         self._need_inputs()
         if reduce is progress is None:
             found = self._ready(x, axis, parameters, True, threads)
-            if found is not None and (out is None or _are_given(out, found)):
+            if found is not None and (out is None or are_given(out, found)):
                 return found if out is None else tuple(out)
         return self._derive(x, axis, parameters, None, out, threads, reduce, progress)
 
@@ -392,18 +392,6 @@ class _Call:
         leaves, seeds = self._tables(False)
         wanted = self.flat.leaf_is_input if with_gradient else None
         return self.function.sweeper.sum(self.sets, leaves, wanted, threads, seeds, progress)
-
-
-def _are_given(outs, results):
-    """Write results to the arrays of ``out``, if they are as they should be; the general way says what is wrong."""
-    if not isinstance(outs, tuple | list) or len(outs) != len(results):
-        return False
-    for out, result in zip(outs, results, strict=True):
-        if not is_plain(out) or out.shape != np.shape(result) or not out.flags.writeable or not out.flags.aligned:
-            return False
-    for out, result in zip(outs, results, strict=True):
-        out[...] = result
-    return True
 
 
 def _variables_last(array):

@@ -47,6 +47,10 @@ class FlatDerivatives:
             totals, _ = self._sum_derived(function, call, threads, progress)
             parts = np.split(totals, 2)
             return tuple(parts) if self._shape else (parts[0][0], parts[1][0])
+        if progress is None:
+            results = self._few_along(function, call, threads)
+            if results is not None and (out is None or are_given(out, results)):
+                return results if out is None else tuple(out)
         place = call.place([("y", self._shape), ("the tangent of y", self._shape)], out)
         self._sweep_derived(
             function, call, [(target, self._shape) for target in place.targets], None, threads, progress
@@ -310,6 +314,19 @@ class FlatDerivatives:
             give_back(few)
         return (values, tangents) if self._shape else (values[:, 0], tangents[:, 0])
 
+    def _few_along(self, function, call, threads):
+        """Outputs and tangents of a few sets through ready buffers; None if they are too many."""
+        found = function._few(call.arguments_of(function), call.batch, None, threads)
+        if found is None:
+            return None
+        parts, half = found[0], len(self.function.outputs)
+        if not self._shape:
+            return parts[0], parts[1]
+        whole = [
+            np.concatenate([p.reshape(*call.batch, -1) for p in side], -1) for side in (parts[:half], parts[half:])
+        ]
+        return tuple(np.moveaxis(a, -1, 0) for a in whole) if call.axis == 0 else tuple(whole)
+
     def _product(self, x, vector, weights):
         """A Hessian-vector product at one point through a ready workspace; None if anything is to be looked at."""
         function = self.function
@@ -349,6 +366,18 @@ class FlatDerivatives:
 def is_plain(array):
     """Whether a ready workspace can take it as it is."""
     return type(array) is np.ndarray and array.dtype == np.float64
+
+
+def are_given(outs, results):
+    """Write results to the arrays of ``out``, if they are as they should be; the general way says what is wrong."""
+    if not isinstance(outs, tuple | list) or len(outs) != len(results):
+        return False
+    for out, result in zip(outs, results, strict=True):
+        if not is_plain(out) or out.shape != np.shape(result) or not out.flags.writeable or not out.flags.aligned:
+            return False
+    for out, result in zip(outs, results, strict=True):
+        out[...] = result
+    return True
 
 
 def _one(sweeper, x, directions, m):
