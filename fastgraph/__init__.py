@@ -9,9 +9,10 @@
     f(2.0, 3.0, 1.0)                  # 10.0
     f.value_and_grad(2.0, 3.0, 1.0)   # 10.0, Gradient(a=2.0, b=7.0, c=-5.0)
 
-The pipeline, in import order: ``ops`` (one row an op) → ``expr``, ``expr_array``, ``graph`` → ``passes`` → ``program`` →
-``sparsity`` → ``engine`` → ``assembly`` (columns to programs) → ``derived`` (programs of derivatives) → ``derivatives``,
-``flat`` → ``function``; ``symbolic``, ``compiler`` and ``tracing`` join them; ``numpy_functions`` is NumPy's way in.
+The pipeline, in import order: ``ops`` (one row an op) → ``expr``, ``expr_array``, ``graph`` → ``passes`` →
+``program`` → ``sparsity`` → ``engine`` → ``assembly`` (columns to programs) → ``derived`` (programs of derivatives) →
+``derivatives``, ``flat`` → ``function``; ``symbolic``, ``compiler`` and ``tracing`` join them, and
+``numpy_functions`` is NumPy's way in.
 """
 
 from fastgraph import functions as _functions
