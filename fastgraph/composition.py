@@ -16,6 +16,7 @@ from fastgraph.ops.arrays import ARITY
 from fastgraph.passes import Columns
 
 SEARCHED = 10_000  # elements of a list
+_EXPRESSIONS, _SEQUENCES = {Expr, ExprArray}, {list, tuple, np.ndarray}
 
 
 class Composition:
@@ -96,9 +97,12 @@ class Composition:
 
 def hold_expressions(values):
     """Whether there is an expression among arguments; long lists of numbers are not searched."""
+    kinds = set(map(type, values))
+    if kinds & _EXPRESSIONS:
+        return True
+    if not kinds & _SEQUENCES:
+        return False
     for value in values:
-        if isinstance(value, Expr | ExprArray):
-            return True
         if isinstance(value, list | tuple) and len(value) <= SEARCHED and hold_expressions(value):
             return True
         if isinstance(value, np.ndarray) and value.dtype == object and hold_expressions(value.ravel().tolist()):
