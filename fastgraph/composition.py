@@ -15,7 +15,7 @@ from fastgraph.layout import common_batch
 from fastgraph.ops.arrays import ARITY
 from fastgraph.passes import Columns
 
-SEARCHED = 10_000  # elements of a list
+SEARCHED = 100  # elements of a list: a call with a long one should not take twice as long
 _EXPRESSIONS, _SEQUENCES = {Expr, ExprArray}, {list, tuple, np.ndarray}
 
 
@@ -96,16 +96,20 @@ class Composition:
 
 
 def hold_expressions(values):
-    """Whether there is an expression among arguments; long lists of numbers are not searched."""
+    """Whether there is an expression among arguments, or among the first elements of lists."""
     kinds = set(map(type, values))
     if kinds & _EXPRESSIONS:
         return True
     if not kinds & _SEQUENCES:
         return False
     for value in values:
-        if isinstance(value, list | tuple) and len(value) <= SEARCHED and hold_expressions(value):
+        if isinstance(value, list | tuple) and hold_expressions(value[:SEARCHED]):
             return True
-        if isinstance(value, np.ndarray) and value.dtype == object and hold_expressions(value.ravel().tolist()):
+        if (
+            isinstance(value, np.ndarray)
+            and value.dtype == object
+            and hold_expressions(value.ravel()[:SEARCHED].tolist())
+        ):
             return True
     return False
 
