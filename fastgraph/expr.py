@@ -15,7 +15,25 @@ NUMBERS = (int, float, np.integer, np.floating, np.bool_)
 _POW, _POWI = OPS["pow"], OPS["powi"]
 
 
-class Expr:
+class Valueless:
+    """Base of what is recorded: it has no number to give."""
+
+    __slots__ = ()
+
+    def __float__(self):
+        has_no_value("float")
+
+    def __int__(self):
+        has_no_value("int")
+
+    def __complex__(self):
+        has_no_value("complex")
+
+    def __index__(self):
+        has_no_value("int")
+
+
+class Expr(Valueless):
     """One scalar expression of a graph: an input, a parameter, a constant, or the result of an operation.
 
     Supports Python's arithmetic, comparison and logical (``& | ^ ~``) operators, NumPy's ufuncs, and the functions
@@ -38,20 +56,8 @@ class Expr:
         raise ExprError(
             "an Expr has no truth value while it is recorded, so `if`, `and`, `or`, `not`, `in` and chained "
             "comparisons cannot choose by it: use fg.where(condition, x, y), and & | ~ between conditions; to compare "
-            "arrays of expressions use fg.lt, fg.le, fg.gt, fg.ge, fg.eq, fg.ne"
+            "arrays of objects use fg.lt, fg.le, fg.gt, fg.ge, fg.eq, fg.ne"
         )
-
-    def __float__(self):
-        has_no_value("float")
-
-    def __int__(self):
-        has_no_value("int")
-
-    def __complex__(self):
-        has_no_value("complex")
-
-    def __index__(self):
-        has_no_value("int")
 
     def __pow__(self, other, modulus=None):
         if modulus is not None:

@@ -7,14 +7,14 @@ for an array operation, not for an element. What NumPy's functions mean for it i
 import numpy as np
 
 from fastgraph.errors import ExprError, GraphError, ShapeError
-from fastgraph.expr import NUMBERS, Expr, has_no_value, is_operand
+from fastgraph.expr import NUMBERS, Expr, Valueless, has_no_value, is_operand
 from fastgraph.ops import OPS, TABLE
 
 _POW, _POWI = OPS["pow"], OPS["powi"]
 _LIMIT = 2**31  # of an integer exponent
 
 
-class ExprArray:
+class ExprArray(Valueless):
     """An array of expressions of one graph, with NumPy's semantics: broadcasting, indexing, shapes.
 
     Made by ``graph.input(name, shape)`` and by operations on such arrays. Elements, and results of shape ``()``, are
@@ -123,18 +123,6 @@ class ExprArray:
             "an array of expressions has no truth value while it is recorded: use fg.where(condition, x, y), and & | ~ "
             "between conditions"
         )
-
-    def __float__(self):
-        has_no_value("float")
-
-    def __int__(self):
-        has_no_value("int")
-
-    def __complex__(self):
-        has_no_value("complex")
-
-    def __index__(self):
-        has_no_value("int")
 
     # -- operators ----------------------------------------------------------------------------------------
     def __pow__(self, other):
