@@ -204,13 +204,8 @@ def trapezoid(y, x=None, dx=1.0, axis=-1):
     y = ExprArray(graph, np.moveaxis(y.nodes, axis, -1))
     step = dx
     if x is not None:
-        x = fg.array_of(as_expressions(x, graph)) if graph_of([x]) else np.asarray(x)
-        step = (
-            x[1:] - x[:-1] if x.ndim == 1 else diff(x, axis=axis) if isinstance(x, ExprArray) else np.diff(x, axis=axis)
-        )
-        if x.ndim > 1:
-            nodes = np.asarray(nodes_of(graph, step))
-            step = ExprArray(graph, np.moveaxis(nodes, axis, -1))
+        x = fg.array_of(as_expressions(x, graph))  # differences of constants are folded
+        step = diff(x) if x.ndim == 1 else ExprArray(graph, np.moveaxis(diff(x, axis=axis).nodes, axis, -1))
     return fg.sum(step * (y[..., 1:] + y[..., :-1]) / 2.0, -1)
 
 

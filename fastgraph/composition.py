@@ -125,6 +125,7 @@ def _repeated(graph, columns, leaves):
     there[:, inputs] = leaves[:, rows[inputs, 1]]
     there[:, constants] = graph.constant_nodes(columns.constants[rows[constants, 1]])
     first = len(graph)
+    graph.need_room(n_sets * len(at))
     there[:, at] = first + np.arange(n_sets)[:, None] * len(at) + np.arange(len(at))
     made = np.empty((n_sets, len(at), N_COLUMNS), np.uint32)
     made[:] = rows[at]
@@ -144,8 +145,10 @@ def _bound(function, values):
             raise ArgumentError(f"{function.label} has no argument {name!r} to bind; it has {function.signature.names}")
         fixed[k] = _numbers(value, function.arguments[k], function.label)
     left = [a for k, a in enumerate(function.arguments) if k not in fixed]
-    kept = np.concatenate([np.full(a.size, k not in fixed) for k, a in enumerate(function.arguments)])
-    numbers = np.concatenate([fixed.get(k, np.zeros(a.size)) for k, a in enumerate(function.arguments)])
+    is_left = np.array([k not in fixed for k in range(len(function.arguments))], np.bool_)
+    kept = np.repeat(is_left, [a.size for a in function.arguments])
+    numbers = np.zeros(len(kept))
+    numbers[~kept] = [number for k in sorted(fixed) for number in fixed[k].tolist()]
     rows, n_constants = program.rows.copy(), len(program.constants)
     leaves = np.flatnonzero(rows[:, 0] == INPUT)
     number_of = rows[leaves, 1].astype(np.int64)

@@ -216,15 +216,20 @@ def _unary_operator(op):
     return method
 
 
-def _add_methods():
+def add_operators(cls, unary, binary):
+    """Give a class Python's operators, by ``unary(op)`` and ``binary(op, swapped)``; those it has already stay."""
     for op in TABLE:
         stem = f"__{op.operator}__"
         if op.operator and op.arity == 1:
-            setattr(Expr, stem, _unary_operator(op))
-        elif op.operator and stem not in Expr.__dict__:
-            setattr(Expr, stem, _binary_operator(op, swapped=False))
+            setattr(cls, stem, unary(op))
+        elif op.operator and stem not in cls.__dict__:
+            setattr(cls, stem, binary(op, swapped=False))
             if op.operator not in ("lt", "le", "gt", "ge", "eq", "ne"):  # Python swaps comparisons by itself
-                setattr(Expr, f"__r{op.operator}__", _binary_operator(op, swapped=True))
+                setattr(cls, f"__r{op.operator}__", binary(op, swapped=True))
+
+
+def _add_methods():
+    for op in TABLE:
         if op.arity <= 2 and op.immediate is None:
             # NumPy calls these on the elements of an object array: np.sin(array) -> element.sin()
             for name in {op.name, op.ufunc} - {""}:
@@ -232,4 +237,5 @@ def _add_methods():
 
 
 FUNCTIONS = {op.name: _make_function(op) for op in TABLE}  # of Exprs and numbers; those of arrays are in ``functions``
+add_operators(Expr, _unary_operator, _binary_operator)
 _add_methods()

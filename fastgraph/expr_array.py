@@ -7,8 +7,8 @@ for an array operation, not for an element. What NumPy's functions mean for it i
 import numpy as np
 
 from fastgraph.errors import ExprError, GraphError, ShapeError
-from fastgraph.expr import NUMBERS, Expr, Valueless, has_no_value, is_operand
-from fastgraph.ops import OPS, TABLE
+from fastgraph.expr import NUMBERS, Expr, Valueless, add_operators, has_no_value, is_operand
+from fastgraph.ops import OPS
 
 _POW, _POWI = OPS["pow"], OPS["powi"]
 _LIMIT = 2**31  # of an integer exponent
@@ -241,6 +241,8 @@ def with_immediate(op, x, n):
 
 def power(x, y):
     """``x ** y``; where y is a constant integer, the op with an immediate, which is exact at 0 and for any sign."""
+    if isinstance(y, list | tuple) and graph_of([y]) is None:
+        y = np.asarray(y)
     if isinstance(y, NUMBERS) or (isinstance(y, np.ndarray) and y.dtype.kind in "fiub"):
         exponents = np.asarray(y, np.float64)
         with np.errstate(invalid="ignore"):
@@ -299,11 +301,4 @@ def _unary_operator(op):
     return lambda self: elementwise(op, self)
 
 
-for _op in TABLE:
-    _stem = f"__{_op.operator}__"
-    if _op.operator and _op.arity == 1:
-        setattr(ExprArray, _stem, _unary_operator(_op))
-    elif _op.operator and _stem not in ExprArray.__dict__:
-        setattr(ExprArray, _stem, _binary_operator(_op, swapped=False))
-        if _op.operator not in ("lt", "le", "gt", "ge", "eq", "ne"):
-            setattr(ExprArray, f"__r{_op.operator}__", _binary_operator(_op, swapped=True))
+add_operators(ExprArray, _unary_operator, _binary_operator)

@@ -11,7 +11,7 @@ from fastgraph.arguments import is_sum
 from fastgraph.engine.pool import check_threads
 from fastgraph.engine.sweeper import SEEDED
 from fastgraph.errors import ArgumentError, ShapeError
-from fastgraph.flat_derivatives import FlatDerivatives, are_given, is_plain
+from fastgraph.flat_derivatives import FlatDerivatives, copied_into, is_plain
 from fastgraph.layout import Results, addresses_of, as_doubles, batch_array, common_batch
 
 
@@ -78,7 +78,7 @@ class Flat(FlatDerivatives):
             found = self._ready(x, axis, parameters, False, threads)
             if found is not None and out is None:
                 return found[0]
-            if found is not None and are_given([out], found[:1]):
+            if found is not None and copied_into([out], found[:1]):
                 return out
         call = self._call(x, axis, parameters)
         if is_sum(reduce, out, self._function.label):
@@ -115,7 +115,7 @@ class Flat(FlatDerivatives):
         self._need_inputs()
         if reduce is progress is None:
             found = self._ready(x, axis, parameters, True, threads)
-            if found is not None and (out is None or are_given(out, found)):
+            if found is not None and (out is None or copied_into(out, found)):
                 return found if out is None else tuple(out)
         return self._derive(x, axis, parameters, None, out, threads, reduce, progress)
 

@@ -49,7 +49,7 @@ class FlatDerivatives:
             return tuple(parts) if self._shape else (parts[0][0], parts[1][0])
         if progress is None:
             results = self._few_along(function, call, threads)
-            if results is not None and (out is None or are_given(out, results)):
+            if results is not None and (out is None or copied_into(out, results)):
                 return results if out is None else tuple(out)
         place = call.place([("y", self._shape), ("the tangent of y", self._shape)], out)
         self._sweep_derived(
@@ -325,7 +325,7 @@ class FlatDerivatives:
         whole = [
             np.concatenate([p.reshape(*call.batch, -1) for p in side], -1) for side in (parts[:half], parts[half:])
         ]
-        return tuple(np.moveaxis(a, -1, 0) for a in whole) if call.axis == 0 else tuple(whole)
+        return tuple(np.ascontiguousarray(np.moveaxis(a, -1, 0)) if call.axis == 0 else a for a in whole)
 
     def _product(self, x, vector, weights):
         """A Hessian-vector product at one point through a ready workspace; None if anything is to be looked at."""
@@ -368,8 +368,8 @@ def is_plain(array):
     return type(array) is np.ndarray and array.dtype == np.float64
 
 
-def are_given(outs, results):
-    """Write results to the arrays of ``out``, if they are as they should be; the general way says what is wrong."""
+def copied_into(outs, results):
+    """Whether results were copied to the arrays of ``out``: only if all are fit; the general way says what is wrong."""
     if not isinstance(outs, tuple | list) or len(outs) != len(results):
         return False
     for out, result in zip(outs, results, strict=True):

@@ -68,12 +68,12 @@ def sum(x, axis=None, keepdims=False):  # noqa: A001  (NumPy's name)
 
     The tree keeps the rounding error at O(log n) and its levels free of dependencies.
     """
-    return _joined(OPS["add"], x, axis, keepdims, 0.0)
+    return joined(OPS["add"], x, axis, keepdims, 0.0)
 
 
 def prod(x, axis=None, keepdims=False):
     """Product of the expressions in an array or sequence, all of them or along axes, multiplied as a balanced tree."""
-    return _joined(OPS["mul"], x, axis, keepdims, 1.0)
+    return joined(OPS["mul"], x, axis, keepdims, 1.0)
 
 
 def mean(x, axis=None, keepdims=False):
@@ -118,7 +118,8 @@ def axes_of(array, axis):
     )
 
 
-def _joined(op, x, axis, keepdims, empty):
+def joined(op, x, axis, keepdims, empty):
+    """The elements along axes joined by a binary op, as a balanced tree; ``empty`` where there are none."""
     array = array_of(x)
     axes = axes_of(array, axis)
     if not isinstance(array, ExprArray):
@@ -128,6 +129,8 @@ def _joined(op, x, axis, keepdims, empty):
             )
         return empty
     if 0 in [array.shape[k] for k in axes]:
+        if empty is None:
+            raise ValueError(f"zero-size array to reduction operation {op.name} which has no identity")
         shape = [1 if k in axes else n for k, n in enumerate(array.shape) if keepdims or k not in axes]
         return as_expressions(np.full(shape, empty), array.graph)
     return reduced(op, array, axes, keepdims)

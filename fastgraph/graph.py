@@ -152,6 +152,7 @@ class Recorder:
 
     def append(self, rows, constants):
         """Append rows that passes have made, uint32 (k, 4), and their constants; operands are nodes of this graph."""
+        self.need_room(len(rows))
         self._rows.frombytes(np.ascontiguousarray(rows, np.uint32).tobytes())
         self._constants.extend(constants)
 
@@ -162,14 +163,18 @@ class Recorder:
         rows.extend((code, x, y, z))
         return (len(rows) >> 2) - 1
 
+    def need_room(self, n):
+        """Raise a GraphError unless ``n`` more nodes can be numbered."""
+        if len(self) + n > MAX_NODES:
+            raise GraphError(f"{self!r} would have {len(self) + n} nodes: at most {MAX_NODES} can be numbered")
+
     def record_many(self, code, operands, immediate=None):
         """Append a row for each element of the operands, arrays of nodes that broadcast; return their nodes."""
         shape = operands[0].shape
         if any(operand.shape != shape for operand in operands[1:]):
             shape = np.broadcast_shapes(*(operand.shape for operand in operands))
         first, n = len(self), math.prod(shape)
-        if first + n > MAX_NODES:
-            raise GraphError(f"{self!r} would have {first + n} nodes: at most {MAX_NODES} can be numbered")
+        self.need_room(n)
         rows = np.empty((*shape, N_COLUMNS), np.uint32)
         rows[..., 0] = code
         fields = operands if immediate is None else [*operands, immediate]

@@ -8,21 +8,23 @@ import numpy as np
 from fastgraph import functions as fg
 from fastgraph.errors import ExprError, ShapeError
 from fastgraph.expr import Expr
-from fastgraph.expr_array import ExprArray, as_expressions, elementwise, graph_of, nodes_of, record, reduced
+from fastgraph.expr_array import ExprArray, as_expressions, elementwise, graph_of, nodes_of, record
 from fastgraph.linear_algebra import matmul, vecdot
 from fastgraph.ops import OPS, TABLE
 
 # Ufuncs that are compositions of ops, or none at all.
-COMPOSED = {
-    "positive": lambda x: x,
+_UNARY = {
     "conjugate": lambda x: x,
     "fabs": lambda x: abs(x),
-    "float_power": lambda x, y: elementwise(OPS["pow"], x, y),
-    "floor_divide": lambda x, y: fg.FUNCTIONS["floor"](x / y),
     "deg2rad": lambda x: x * (np.pi / 180.0),
     "radians": lambda x: x * (np.pi / 180.0),
     "rad2deg": lambda x: x * (180.0 / np.pi),
     "degrees": lambda x: x * (180.0 / np.pi),
+}
+COMPOSED = _UNARY | {
+    "positive": lambda x: x,
+    "float_power": lambda x, y: elementwise(OPS["pow"], x, y),
+    "floor_divide": lambda x, y: fg.FUNCTIONS["floor"](x / y),
     "logaddexp2": lambda x, y: fg.FUNCTIONS["logaddexp"](x * np.log(2.0), y * np.log(2.0)) / np.log(2.0),
     "heaviside": lambda x, y: fg.FUNCTIONS["where"](x == 0.0, y, fg.FUNCTIONS["where"](x > 0.0, 1.0, x * 0.0)),
     "matmul": matmul,
@@ -85,12 +87,15 @@ def _expressions(x, inputs):
 def _associative(ufunc, method):
     op = OPS_OF_UFUNCS.get(ufunc.__name__)
     if op is None or op.name not in _IDENTITIES:
-        raise ExprError(f"np.{ufunc.__name__}.{method} of expressions is not supported: only that of {_reducible()}")
+        raise ExprError(
+            f"np.{ufunc.__name__}.{method} of expressions is not supported: only that of {', '.join(reducible())}"
+        )
     return op
 
 
-def _reducible():
-    return ", ".join(sorted(name for name, op in OPS_OF_UFUNCS.items() if op.name in _IDENTITIES))
+def reducible():
+    """Names of the ufuncs that reduce and accumulate."""
+    return sorted(name for name, op in OPS_OF_UFUNCS.items() if op.name in _IDENTITIES and hasattr(np, name))
 
 
 def _reduce(ufunc, inputs, options, where):
@@ -107,22 +112,15 @@ def _reduce(ufunc, inputs, options, where):
 
 def reduce(op, x, axis=None, keepdims=False, initial=None, where=True):
     """The elements of ``x`` along axes joined by ``op``, with NumPy's ``initial`` and ``where``."""
-    identity = _IDENTITIES[op.name] if initial is None or initial is np._NoValue else initial
+    given = initial is not None and initial is not np._NoValue
+    identity = initial if given else _IDENTITIES[op.name]
     array = _operands(op, x)
     if where is not True:
         if identity is None:
             raise ExprError(f"{op.name} of some elements needs initial=: what is there if none is chosen")
         array = fg.FUNCTIONS["where"](where, array, identity)
-    axes = fg.axes_of(array, axis)
-    if 0 in [array.shape[k] for k in axes]:
-        if identity is None:
-            raise ValueError(f"zero-size array to reduction operation {op.name} which has no identity")
-        shape = [1 if k in axes else n for k, n in enumerate(array.shape) if keepdims or k not in axes]
-        return as_expressions(np.full(shape, identity), array.graph)
-    result = reduced(op, array, axes, keepdims)
-    if initial is not None and initial is not np._NoValue:
-        result = fg.FUNCTIONS[op.name](initial, result)
-    return result
+    result = fg.joined(op, array, axis, keepdims, identity)
+    return fg.FUNCTIONS[op.name](initial, result) if given and array.size else result
 
 
 def _operands(op, x):
@@ -187,10 +185,6 @@ for _name, _made in (("__matmul__", _matmul), ("__rmatmul__", _swapped_matmul)):
     setattr(ExprArray, _name, _made)
 
 
-def _element_method(name):
-    return lambda self: COMPOSED[name](self)
-
-
 # NumPy calls these on the elements of an object array, as those that ``expr`` makes of the table.
-for _name in ("fabs", "conjugate", "deg2rad", "radians", "rad2deg", "degrees"):
-    setattr(Expr, _name, _element_method(_name))
+for _name, _composed in _UNARY.items():
+    setattr(Expr, _name, _composed)

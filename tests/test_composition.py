@@ -100,6 +100,7 @@ def test_bind(inner):
     assert everything.program.n_operations == 0
     assert_same_bits(everything().u, inner(at, 1.0).u)
     assert inner.bind()(at, 2.0) is not None
+    assert everything.bind()().v == everything().v
 
 
 @pytest.mark.parametrize("seed", range(10))

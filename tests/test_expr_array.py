@@ -131,10 +131,12 @@ def test_powers_are_those_of_elements():
     exponents = np.array([2.0, 0.0, 0.5, -3.0])
     graph.output(x**exponents)
     graph.output(np.array([x[k] ** float(n) for k, n in enumerate(exponents)], object))
+    graph.output(x ** exponents.tolist())
     graph.output(x**3)
     graph.output(np.array([e**3 for e in x], object))
-    a, b, c, d = graph.compile()(at)
+    a, b, as_list, c, d = graph.compile()(at)
     assert_same_bits(a, b)
+    assert_same_bits(as_list, b)
     assert_same_bits(c, d)
 
 

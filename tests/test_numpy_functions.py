@@ -281,6 +281,8 @@ EVERY_CASE = [
 def test_every_function_has_cases_and_is_documented():
     assert set(numpy_functions.FUNCTIONS) == set(CASES)
     text = (Path(__file__).parents[1] / "docs" / "numpy.md").read_text(encoding="utf-8")
+    for name in (*numpy_ufuncs.COMPOSED, *numpy_ufuncs.reducible()):
+        assert f"`{name}`" in text, name
     for function in numpy_functions.FUNCTIONS:
         assert f"`{function.__name__}`" in text or f"`linalg.{function.__name__}`" in text, function.__name__
 
@@ -351,6 +353,16 @@ def test_reductions_and_accumulations(name):
         assert_as_numpy(lambda x, axis=axis: ufunc.reduce(x, axis=axis), X)
         assert_as_numpy(lambda x, axis=axis: ufunc.accumulate(x, axis=axis), X)
     assert_as_numpy(lambda x: ufunc.reduce(x, axis=None, keepdims=True), X)
+
+
+def test_empty_reductions():
+    x = fg.Graph().input("x", shape=(2, 3))[:, :0]
+    x.graph.output(np.sum(x, axis=1))
+    x.graph.output(np.prod(x, axis=1, initial=3.0))
+    sums, products = x.graph.compile()(np.ones((2, 3)))
+    assert sums.tolist() == [0.0, 0.0] and products.tolist() == [3.0, 3.0]
+    with pytest.raises(ValueError, match="no identity"):
+        np.max(x, axis=1)
 
 
 def test_matmul_of_every_kind():
