@@ -387,6 +387,14 @@ class _Call:
             gradient = addresses_of(flat.pairs(place.targets[1], None), self.batch)
         sweeper.sweep(self.sets, leaves, outputs, gradient, threads, seeds, progress)
 
+    def sweep_beside(self, wanted, threads, progress):
+        """Sweep outputs and tangents along what is bound, as ``Products`` does it."""
+        x, *given = self.arrays
+        self.function._sweep_beside(
+            self.flat.pairs(x, given), self.bound, self.batch, self.flat._positions, wanted[:1], wanted[1:], threads,
+            progress,
+        )  # fmt: skip
+
     def sum(self, with_gradient, threads, progress):
         """Sums over the batch, of the outputs and of the gradient by all inputs."""
         leaves, seeds = self._tables(False)

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastgraph.arguments import is_sum
 from fastgraph.layout import addresses_of
+from fastgraph.products import TOGETHER
 
 
 class FlatDerivatives:
@@ -22,7 +23,8 @@ class FlatDerivatives:
         x, axis, out, threads, reduce, progress, **parameters
             As for :meth:`value_and_grad`.
         tangents : array_like, shape (…, n), or (n, …) with ``axis=0``
-            Broadcasts with the batch of ``x``: k directions at one point have shape ``(k, n)``.
+            Broadcasts with the batch of ``x``: k directions at one point have shape ``(k, n)``, at N points
+            ``(k, N, n)``, or ``(k, 1, n)`` for the same at all.
 
         Returns
         -------
@@ -41,20 +43,24 @@ class FlatDerivatives:
                 return results
         function = self._tangents
         call = self._call(x, axis, parameters)
+        own = call.batch
         call.bind(tangents, "tangents", self.n, "inputs")
         summed = is_sum(reduce, out, self.function.label)
         if summed:
             totals, _ = self._sum_derived(function, call, threads, progress)
             parts = np.split(totals, 2)
             return tuple(parts) if self._shape else (parts[0][0], parts[1][0])
-        if progress is None:
+        beside = self.function._is_beside(own, call.batch)
+        if progress is None and not beside:
             results = self._few_along(function, call, threads)
             if results is not None and (out is None or copied_into(out, results)):
                 return results if out is None else tuple(out)
         place = call.place([("y", self._shape), ("the tangent of y", self._shape)], out)
-        self._sweep_derived(
-            function, call, [(target, self._shape) for target in place.targets], None, threads, progress
-        )
+        wanted = [(target, self._shape) for target in place.targets]
+        if beside:
+            call.sweep_beside(wanted, threads, progress)
+        else:
+            self._sweep_derived(function, call, wanted, None, threads, progress)
         results = place.finish()
         return tuple(results if out is None else out)
 
@@ -299,7 +305,7 @@ class FlatDerivatives:
             results = _one(self._tangents.sweeper, x, directions, 2 * m)
             return (results[None, :m], results[None, m:]) if self._shape else (results[:1], results[1:])
         values, tangents = np.empty((k, m)), np.empty((k, m))
-        together = self.function._along(k, self._positions)
+        together = self.function._along(k, self._positions) if k in TOGETHER else None
         if together is not None:
             results = _one(together.sweeper, x, directions, m * (1 + k))
             values[:], tangents[:] = results[:m], results[m:].reshape(k, m)

@@ -275,11 +275,14 @@ class Function(Composition, Derivatives):
         few = self._few(arrays, batch, None, threads) if out is progress is None and not summed else None
         if few is not None or summed:
             return (few or self._sum(arrays, batch, None, None, threads, progress))[0]
-        names = names or [output.name for output in self.outputs]
-        shapes = [batch + output.shape for output in self.outputs]
-        place = Results(shapes, self.dtype, len(batch), out, names, self.label, arrays)
+        place = self._place(batch, out, names or [output.name for output in self.outputs], arrays)
         self._sweep(arrays, batch, place.targets, None, None, threads, progress)
         return place.finish()
+
+    def _place(self, batch, out, names, arrays):
+        """Where the outputs go; errors about ``out`` call them by ``names``."""
+        shapes = [batch + output.shape for output in self.outputs]
+        return Results(shapes, self.dtype, len(batch), out, names, self.label, arrays)
 
     def _derive(self, arrays, batch, seeds, positions, kind, out, threads, summed, progress):
         """Outputs, as a list, and the gradient in the form of ``kind``."""

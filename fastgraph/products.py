@@ -4,16 +4,23 @@ In: arguments as for a call, and directions like them. Out: arrays in the form o
 Each method evaluates a derived program (``derived``), as a call evaluates the function's own.
 """
 
+import math
+
 import numpy as np
 
 from fastgraph import derived
 from fastgraph.arguments import is_sum
 from fastgraph.graph import Argument, Output
-from fastgraph.layout import Results
+from fastgraph.layout import Results, addresses_of, as_doubles
+from fastgraph.progress import reporter
 
 # So many directions at one point are swept as one set, by a program of their own: for functions of 1,000 operations
 # that takes half the time of a tile; for 10,000 operations 0.75 of it for two directions, as long for four.
 TOGETHER = (2, 3, 4)
+# So many directions at every point of a batch are swept by such a program, the most first, which computes values and
+# partials once for all of them: 0.25 (a network) to 0.8 (additions and products) of the time of a set for each
+# direction. Worth making from so many operations, sets and directions multiplied on.
+BESIDE, WORTH_MAKING = (8, 4, 3, 2), 1 << 17
 
 
 class Products:
@@ -28,7 +35,8 @@ class Products:
             The arguments, in order or by name; shapes as for a call.
         tangents : array_like for one argument, else tuple or mapping
             The direction, of shape ``batch + argument.shape`` for each argument of ``wrt``; broadcasts with the
-            arguments, so that k directions at one point are an array of shape ``(k, *argument.shape)``.
+            arguments, so that k directions at one point are an array of shape ``(k, *argument.shape)``, and at N points
+            one of shape ``(k, N, *argument.shape)``, or ``(k, 1, *argument.shape)`` for the same at all.
         wrt : str or Expr, or sequence of them, optional
             The arguments that move; the default is every input and no parameter.
         out : tuple, optional
@@ -70,10 +78,17 @@ class Products:
             if found is not None:
                 return found
         names = [*(o.name for o in self.outputs), *(f"the tangent of {o.name}" for o in self.outputs)]
-        found = self._derived("tangents", positions)._evaluate(
-            [*arrays, *directions], batch, self._paired(out), threads, summed, progress, names
-        )
-        m = len(self.outputs)
+        function, m = self._derived("tangents", positions), len(self.outputs)
+        if self._is_beside(own, batch) and not summed:
+            place = function._place(batch, self._paired(out), names, [*arrays, *directions])
+            given = [(array, argument.shape) for array, argument in zip(arrays, self.arguments, strict=True)]
+            wanted = [(array, output.shape) for array, output in zip(place.targets, function.outputs, strict=True)]
+            moved = [(array, self.arguments[k].shape) for k, array in zip(sorted(positions), directions, strict=True)]
+            self._sweep_beside(given, moved, batch, positions, wanted[:m], wanted[m:], threads, progress)
+            found = place.finish()
+        else:
+            given = [*arrays, *directions]
+            found = function._evaluate(given, batch, self._paired(out), threads, summed, progress, names)
         return self._in_form(found[:m]), self._in_form(found[m:])
 
     def hvp(
@@ -147,7 +162,9 @@ class Products:
     # -- what they share --------------------------------------------------------------------------------
     def _together(self, arrays, directions, batch, positions, threads):
         """Outputs and tangents along a few directions at one point; None if they are too many, or the program large."""
-        function = self._along(batch[0], tuple(sorted(positions))) if len(batch) == 1 else None
+        if len(batch) != 1 or batch[0] not in TOGETHER or self.dtype != np.float64:
+            return None
+        function = self._along(batch[0], positions)
         if function is None:
             return None
         items = [self.arguments[k] for k in sorted(positions)]
@@ -157,14 +174,57 @@ class Products:
         outputs = [np.repeat(np.asarray(output)[None], len(table), axis=0) for output in outputs]
         return self._in_form(outputs), self._in_form(self._parts(tangents, self.outputs))
 
-    def _along(self, k, positions):
-        """The Function of the outputs, then their tangents (k, m), whose last argument is k directions (k, n); or None.
+    def _is_beside(self, own, batch):
+        """Whether directions are the first axis of a batch whose others are those of the points, ``own``."""
+        if not own or batch[1:] != own or batch[0] < BESIDE[-1]:
+            return False
+        return math.prod(batch) * self.program.n_operations >= WORTH_MAKING
 
-        None where ``k`` is no such number, or the program would be too large. ``positions`` in order.
+    def _sweep_beside(self, given, directions, batch, positions, outputs, tangents, threads, progress):
+        """Sweep outputs and tangents at a batch of points, along several directions at a time.
+
+        Parameters
+        ----------
+        given, directions, outputs, tangents : list of (ndarray, shape)
+            Arrays and what is declared of their shapes, which the batch precedes: ``batch[1:]`` of the arguments, what
+            broadcasts to ``batch`` of the directions, all of it of what is written.
         """
-        if k not in TOGETHER or self.dtype != np.float64:
-            return None
-        return self._made(("along", k, positions), self._make_along, k, positions)
+        k, own = batch[0], batch[1:]
+        sets, start = math.prod(own), 0
+        directions = [(_with_axis(array, shape, len(batch), k), shape) for array, shape in directions]
+        with reporter(progress, math.prod(batch)) as report:
+            while start < k:
+                function, count = self._widest(k - start, positions)
+                last = start + count
+                pairs = [*given, *((array[d], shape) for d in range(start, last) for array, shape in directions)]
+                swept = [(array[start], shape) for array, shape in outputs]
+                swept += [(array[d], shape) for d in range(start, last) for array, shape in tangents]
+                sweeper = function.sweeper
+                one_by_one = sweeper.one_by_one(sets, False)
+                if one_by_one:
+                    pairs = [(as_doubles(array), shape) for array, shape in pairs]
+                leaves = addresses_of(pairs, own, any_axes=not one_by_one)
+                done = None if progress is None else lambda n, _, at=start, count=count: report(at * sets + n * count)
+                sweeper.sweep(sets, leaves, addresses_of(swept, own), None, threads, None, done)
+                for array, _ in outputs:
+                    array[start + 1 : last] = array[start]
+                start = last
+
+    def _widest(self, k, positions):
+        """The function of the most directions, of ``k`` at most, and their number."""
+        for count in BESIDE:
+            function = self._along(count, positions) if count <= k else None
+            if function is not None:
+                return function, count
+        return self._derived("tangents", positions), 1
+
+    def _along(self, k, positions):
+        """The Function of the outputs, then their tangents (k, m), whose last argument is k directions (k, n).
+
+        None where the program would be too large.
+        """
+        chosen = tuple(sorted(positions))
+        return self._made(("along", k, chosen), self._make_along, k, chosen)
 
     def _make_along(self, k, positions):
         wanted = self._wanted(positions)
@@ -185,3 +245,9 @@ class Products:
         if not isinstance(out, tuple | list) or len(out) != 2 or self._results is None:
             return out
         return [array for part in out for array in (part if isinstance(part, tuple | list) else [part])]
+
+
+def _with_axis(array, shape, n_axes, k):
+    """``array``, of shape ``batch + shape``, with all ``n_axes`` of the batch, the first of which has k elements."""
+    full = (1,) * (n_axes + len(shape) - array.ndim) + array.shape
+    return np.broadcast_to(array.reshape(full), (k, *full[1:]))

@@ -106,9 +106,7 @@ class Machine:
             if op.code < len(TABLE):
                 self.values[target] = self.terms.value(op, immediate, operands)
                 continue
-            within = self.terms.value(op.inner, 0, operands[: op.inner.arity])
-            (other,) = operands[op.inner.arity :]
-            both = [within, other] if op.side == 0 else [other, within]
+            both = op.operands(operands, lambda inner, xs: self.terms.value(inner, 0, xs))
             self.values[target] = self.terms.value(op.outer, 0, both)
 
     def spread(self):

@@ -5,12 +5,14 @@ exact derivatives, and every engine must give them to the last bit, in float32 t
 """
 
 import itertools
+import math
 import pickle
 
 import numpy as np
 import pytest
 
 import fastgraph as fg
+from fastgraph import products
 from fastgraph.program import DTYPES
 from tests.bits import assert_same_bits, bits
 from tests.random_graphs import ARITHMETIC, input_sets
@@ -318,7 +320,7 @@ def test_a_few_directions_at_one_point(form, dtype):
     for k, (wrt, items) in itertools.product((1, 2, 3, 4, 8, 9), wholes):
         directions = [rng.normal(size=(k, *item.shape)) for item in items]
         directions[-1][:] = directions[-1][:1]  # of one shape (1, …), it broadcasts against the others
-        expected = [outputs_of(f, part) for part in f.jvp(args, directions, wrt=wrt, out=outs(f, k))]
+        expected = [outputs_of(f, part) for part in f.jvp(args, directions, wrt=wrt, out=outs(f, (k,)))]
         for given in (directions, [*directions[:-1], directions[-1][:1]] if len(items) > 1 else directions):
             got = [outputs_of(f, part) for part in f.jvp(args, given, wrt=wrt)]
             for one, other in zip(got[0] + got[1], expected[0] + expected[1], strict=True):
@@ -329,9 +331,61 @@ def test_a_few_directions_at_one_point(form, dtype):
                 assert_same_bits(one, other[j])
 
 
-def outs(f, k):
-    """Arrays for the outputs and their tangents along k directions, as ``out`` takes them."""
-    made = [[np.empty((k, *o.shape), f.dtype) for o in f.outputs] for _ in range(2)]
+@EVERY_DTYPE
+@pytest.mark.parametrize("form", ["mixed", "several_outputs", "trivial"])
+@pytest.mark.parametrize("own", [(3,), (2, 5)], ids=str)
+def test_a_few_directions_at_every_point(form, dtype, own, monkeypatch):
+    """Of a batch: however they are given and swept, each has the bits that it has by itself."""
+    monkeypatch.setattr(products, "WORTH_MAKING", 0)
+    f, rng = function_of(form, dtype), np.random.default_rng(4)
+    inputs = [a for a in f.arguments if a.differentiable]
+    args = whole(rng, [own, own[-1:], ()], f.arguments)
+    args[0] = np.broadcast_to(args[0], own + f.arguments[0].shape)
+    shared = (1,) * len(own)
+    for k, wrt in itertools.product((2, 3, 4, 5, 8, 11), ([a.name for a in inputs], [inputs[-1].name])):
+        items = [a for a in inputs if a.name in wrt]
+        directions = whole(rng, [(k, *own), (k, *shared), (1, *own), (k, *shared[1:], own[-1])], items)
+        full = [np.broadcast_to(d, (k, *own, *item.shape)) for d, item in zip(directions, items, strict=True)]
+        if not any(d.shape[0] == k for d in directions):
+            directions[0] = full[0]
+        seen = []
+        got = [
+            outputs_of(f, part)
+            for part in f.jvp(args, directions, wrt=wrt, threads=2, progress=lambda *done, seen=seen: seen.append(done))
+        ]
+        assert seen[-1] == (k * math.prod(own),) * 2 and seen == sorted(seen)
+        into = outs(f, (k, *own))
+        written = [outputs_of(f, part) for part in f.jvp(args, directions, wrt=wrt, out=into)]
+        for one, other in zip(got[0] + got[1], written[0] + written[1], strict=True):
+            assert_same_bits(one, other)
+        for j in range(k):
+            alone = [outputs_of(f, part) for part in f.jvp(args, [d[j] for d in full], wrt=wrt)]
+            for one, other in zip(alone[0] + alone[1], got[0] + got[1], strict=True):
+                assert_same_bits(one, other[j])
+
+
+def test_directions_at_every_point_are_swept_together(monkeypatch):
+    """Where it is worth it, and only where the first axis is that of the directions alone."""
+    graph = fg.Graph()
+    x = graph.input("x", shape=3)
+    graph.output(fg.sum(fg.sin(x) * x))
+    f = graph.compile()
+    made = []
+    monkeypatch.setattr(type(f), "_sweep_beside", lambda self, given, *rest: made.append(rest[1]))
+    rows, many = np.ones((products.WORTH_MAKING // f.program.n_operations, 3)), np.ones((2, 1, 3))
+    f.jvp((rows,), many)
+    f.flat.jvp(rows, many)
+    assert made == [(2, len(rows))] * 2
+    for points, directions in ((rows, rows), (rows[:9], many), (rows[None], many), (rows, many[:1])):
+        f.jvp((points,), directions)
+        f.flat.jvp(points, directions)
+        f.jvp((points,), directions, reduce="sum")
+    assert len(made) == 2
+
+
+def outs(f, batch):
+    """Arrays for the outputs and their tangents, as ``out`` takes them."""
+    made = [[np.empty(batch + o.shape, f.dtype) for o in f.outputs] for _ in range(2)]
     return tuple(part if len(part) > 1 else part[0] for part in made)
 
 

@@ -97,19 +97,24 @@ SPECIAL = (0.0, -0.0, 1.0, -1.5, 3.0, 1e-3, 1e30, -1e30, np.inf, -np.inf, np.nan
 
 
 @EVERY_DTYPE
-@pytest.mark.parametrize("pair", FUSED, ids=lambda pair: pair.name)
-def test_a_pair_done_as_one_has_the_bits_of_its_operations(pair, dtype):
-    """Either operand of the outer operation; at ordinary numbers, at special ones, and where a fused rounding shows."""
-    edges = [*SPECIAL, float(np.finfo(dtype).max), float(np.finfo(dtype).smallest_subnormal)]
-    grid = np.stack(np.meshgrid(*[edges] * 3)).reshape(3, -1)
-    leaves = np.concatenate([grid, np.random.default_rng(1).normal(size=(3, 999))], axis=1).astype(dtype)
-    for side in {pair.side, 0 if pair.outer.commutative else pair.side, 1 if pair.outer.commutative else pair.side}:
-        operands = np.array([0, 1, *((3, 2) if side == 0 else (2, 3))], np.uint32)
-        runs = np.array([(op.code, 3, 0, 1) for op in (pair.inner, pair.outer)], RUN)
-        program = Program(3, np.empty(0, dtype), runs, 2, operands, np.array([4], np.uint32), dtype)
+@pytest.mark.parametrize("row", FUSED, ids=lambda row: row.name)
+def test_a_fused_row_has_the_bits_of_its_operations(row, dtype):
+    """Either order of a commutative one; at ordinary numbers, at special ones, and where a fused rounding shows."""
+    n = row.arity
+    edges = SPECIAL if n > 3 else [*SPECIAL, float(np.finfo(dtype).max), float(np.finfo(dtype).smallest_subnormal)]
+    grid = np.stack(np.meshgrid(*[edges] * n)).reshape(n, -1)
+    leaves = np.concatenate([grid, np.random.default_rng(1).normal(size=(n, 999))], axis=1).astype(dtype)
+    for kinds in {row.inner, row.inner[::-1]} if row.outer.commutative else {row.inner}:
+        inner = [op for op in kinds if op]
+        results, left = n + np.arange(len(inner)), iter(range(2 * len(inner), n))
+        computed = iter(results)
+        operands = [*range(2 * len(inner)), *(next(computed) if op else next(left) for op in kinds)]
+        runs = np.array([(op.code, 3, 0, 1) for op in (*inner, row.outer)], RUN)
+        outputs = np.array([results[-1] + 1], np.uint32)
+        program = Program(n, np.empty(0, dtype), runs, len(runs), np.array(operands, np.uint32), outputs, dtype)
         expected, gradient = engines.reference(program, leaves)
-        plan = lower(program, np.ones(3, np.bool_))
-        assert plan.body.runs["opcode"].tolist() == [pair.code] and plan.n_values < 5
+        plan = lower(program, np.ones(n, np.bool_))
+        assert plan.body.runs["opcode"].tolist() == [row.code] and plan.n_values <= n + 1
         for size in TILES:
             assert_same_bits(engines.sweep_plan(plan, program, leaves, size)[0], expected, size)
             for fused in (True, False):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastgraph as fg
+from fastgraph import products
 from fastgraph.errors import ArgumentError, ShapeError
 from tests.bits import assert_same_bits
 from tests.derivative_cases import by_directions, mixed
@@ -96,6 +97,29 @@ def test_directions_at_one_point_are_one_call():
     x, _, _ = case(())
     _, columns = f.flat.jvp(x, np.eye(4), k=K)
     assert_same_bits(columns.T, f.flat.jacobian(x, k=K))
+
+
+@pytest.mark.parametrize("axis", [-1, 0])
+def test_directions_at_every_point(axis, monkeypatch):
+    """Swept together they have the bits that each has by itself, variables first or last, with ``out`` or without."""
+    monkeypatch.setattr(products, "WORTH_MAKING", 0)
+    f, rng = mixed(), np.random.default_rng(2)
+    x, _, _ = case((6,))
+    for k, shape in ((3, (3, 6, 4)), (9, (9, 1, 4))):
+        directions = rng.normal(size=shape)
+        first, along = (np.moveaxis(a, -1, 0) if axis == 0 else a for a in (x, directions))
+        y, tangents = f.flat.jvp(first, along, axis=axis, k=K)
+        out = np.empty_like(y), np.empty_like(tangents)
+        f.flat.jvp(first, along, axis=axis, k=K, out=out, threads=2)
+        assert_same_bits(out[0], y)
+        assert_same_bits(out[1], tangents)
+        if axis == 0:
+            y, tangents = (np.moveaxis(a, 0, -1) for a in (y, tangents))
+        assert y.shape == tangents.shape == (k, 6, 3)
+        for j in range(k):
+            alone = f.flat.jvp(x, directions[j], k=K)
+            assert_same_bits(alone[0], y[j])
+            assert_same_bits(alone[1], tangents[j])
 
 
 def test_a_scalar_function():

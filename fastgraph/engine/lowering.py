@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastgraph.engine import streams
-from fastgraph.ops.arrays import ARITY, FORWARD_ARITY, PAIRS, READS
+from fastgraph.ops.arrays import ARITY, FORWARD_ARITY, FUSES, READS
 from fastgraph.passes import prune
 from fastgraph.program import RUN, Program, assemble
 
@@ -98,7 +98,7 @@ def lower(program, varying, wanted=None, summed=False, fused=True):
     summed : bool
         Whether results are summed over the batch.
     fused : bool
-        Whether pairs of operations are done as one in the forward sweep. Changes no bit.
+        Whether operations are done as one with what computes their operands in the forward sweep. Changes no bit.
     """
     with_gradient = wanted is not None
     n_leaves, first, n_slots, outputs = program.n_leaves, program.first_operation, program.n_slots, program.outputs
@@ -108,14 +108,14 @@ def lower(program, varying, wanted=None, summed=False, fused=True):
     rows = streams.rows_of(program.operands, opcodes, flags, counts, ARITY)
     varies, needed, swept, relevant = streams.analyse(rows, first, outputs, varying, wanted, with_gradient)
     read = streams.values_read(rows, first, swept, outputs, READS)
-    forward = streams.fuse(rows, first, needed, varies, read, PAIRS if fused else PAIRS[:0])
+    forward = streams.fuse(rows, first, needed, varies, read, FUSES if fused else FUSES[:0])
     n_slots = first + len(rows)
     values, n_values = streams.place_values(forward, first, n_leaves, n_slots, needed, varies, read)
     prologue, body = (
         _stream(*streams.forward_words(forward, values, varies, phase, immediates, FORWARD_ARITY)) for phase in (0, 1)
     )
     crossing = read & ~varies
-    operands = forward[varies[forward[:, streams.MASK]], :3]
+    operands = forward[varies[forward[:, streams.MASK]], : streams.OPERANDS]
     crossing[operands[operands >= 0]] = True
     crossing[:first] = False
     crossing &= ~varies & (values >= 0)

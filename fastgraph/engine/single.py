@@ -18,7 +18,7 @@ from fastgraph.engine.emit import F64, I32, I64, POINTER, Arm, emit_switch, inte
 from fastgraph.engine.lanes import Lanes
 from fastgraph.engine.values import Floats
 from fastgraph.ops import TABLE
-from fastgraph.ops.fused import FUSED
+from fastgraph.ops.fused import PAIRS
 from fastgraph.ops.row import MAX_ARITY, active_flag
 
 WIDTH = 8
@@ -119,7 +119,7 @@ def _codegen(emit_arm, rows=TABLE):
 @intrinsic
 def forward_run(typingctx, opcode, flags, immediate, count, operands, first, values):
     """Compute the results of one run."""
-    return types.void(*[types.intp] * 7), _codegen(_forward_arm, (*TABLE, *FUSED))
+    return types.void(*[types.intp] * 7), _codegen(_forward_arm, (*TABLE, *PAIRS))
 
 
 @intrinsic

@@ -14,9 +14,10 @@ from fastgraph.ops.row import MASKED
 from fastgraph.passes import Columns
 
 ZERO, TRASH = 0, 1  # adjoint slots: of zeros, never written; of what nobody reads
-# Fields of an operation: three operands, the mask, the opcode, the flags, and the number of its run.
-MASK, CODE, FLAGS, RUN = 3, 4, 5, 6
-N_FIELDS = 7
+# Fields of an operation: up to four operands, the mask, the opcode, the flags, and the number of its run.
+OPERANDS = 4
+MASK, CODE, FLAGS, RUN = range(OPERANDS, OPERANDS + 4)
+N_FIELDS = OPERANDS + 4
 
 
 @adaptive_by_operands
@@ -137,11 +138,12 @@ def values_read(rows, first, swept, outputs, reads):
 
 
 @adaptive
-def fuse(rows, first, needed, varies, read, pairs):
-    """Rows of the forward sweep, in order, with the slot of their result in column MASK; fused where ``pairs`` can.
+def fuse(rows, first, needed, varies, read, fuses):
+    """Rows of the forward sweep, in order, with the slot of their result in column MASK; fused where ``fuses`` can.
 
-    ``pairs[inner, outer, side]`` is the opcode of a pair, or -1. The inner operation must have this one use, in the
-    same part of the sweep; and it has absorbed no other.
+    ``fuses[outer, left, right]`` is the opcode of a fused row, or -1, where left and right are 1 + the opcode of what
+    computes the operand, 0 for any. What is fused must have this one use, in the same part of the sweep; and it has
+    absorbed no other.
     """
     n = len(rows)
     uses = np.zeros(first + n, np.int64)
@@ -152,7 +154,8 @@ def fuse(rows, first, needed, varies, read, pairs):
                     uses[rows[i, k]] += 1
     forward = rows.copy()
     gone = np.zeros(n, np.bool_)
-    n_pairs = len(pairs)
+    kinds = np.zeros(2, np.int64)  # by operand, as in ``fuses``
+    n_fused = len(fuses)
     kept = 0
     for i in range(n):
         if not needed[first + i]:
@@ -161,26 +164,35 @@ def fuse(rows, first, needed, varies, read, pairs):
         forward[i, MASK] = first + i
         kept += 1
         outer = rows[i, CODE]
-        if outer >= n_pairs:
+        if outer >= n_fused:
             continue
         for side in range(2):
-            inner = rows[i, side] - first
-            if inner < 0 or uses[first + inner] != 1 or read[first + inner]:
+            kinds[side] = 0
+            operand = rows[i, side]
+            inner = operand - first
+            if inner < 0 or uses[operand] != 1 or read[operand] or varies[operand] != varies[first + i]:
                 continue
-            code = rows[inner, CODE]
-            if code >= n_pairs or forward[inner, CODE] != code or varies[first + inner] != varies[first + i]:
-                continue
-            pair = pairs[code, outer, side]
-            if pair < 0:
-                continue
-            other = rows[i, 1 - side]
-            forward[i, CODE] = pair
-            for k in range(2):
-                forward[i, k] = rows[inner, k]
-            forward[i, 2] = other
-            gone[inner] = True
-            kept -= 1
-            break
+            if rows[inner, CODE] < n_fused and forward[inner, CODE] == rows[inner, CODE]:
+                kinds[side] = 1 + rows[inner, CODE]
+        if fuses[outer, kinds[0], kinds[1]] < 0:  # not both: the left one if that can be
+            kinds[1 if fuses[outer, kinds[0], 0] >= 0 else 0] = 0
+        fused = fuses[outer, kinds[0], kinds[1]]
+        if fused < 0:
+            continue
+        forward[i, CODE] = fused
+        at = 0
+        for side in range(2):
+            if kinds[side]:
+                inner = rows[i, side] - first
+                gone[inner] = True
+                kept -= 1
+                for k in range(2):
+                    forward[i, at] = rows[inner, k]
+                    at += 1
+        for side in range(2):
+            if not kinds[side]:
+                forward[i, at] = rows[i, side]
+                at += 1
     # Operations of a run do not depend on each other: those of one code are put together, so that runs stay long.
     result = np.empty((kept, N_FIELDS), np.int64)
     at = start = 0
@@ -214,7 +226,7 @@ def place_values(forward, first, n_leaves, n_slots, needed, varies, read):
     for phase in range(2):
         for i in range(n):
             if varies[forward[i, MASK]] == (phase == 1):
-                for k in range(3):
+                for k in range(OPERANDS):
                     operand = forward[i, k]
                     if operand >= 0:
                         last[operand] = n if phase == 1 and not varies[operand] else max(last[operand], i)
@@ -232,7 +244,7 @@ def place_values(forward, first, n_leaves, n_slots, needed, varies, read):
         for i in range(n):
             slot = forward[i, MASK]
             if varies[slot] == (phase == 1):
-                for k in range(3):
+                for k in range(OPERANDS):
                     operand = forward[i, k]
                     if operand >= 0 and last[operand] == i and not read[operand]:
                         free[n_free] = values[operand]

@@ -32,7 +32,7 @@ SIZES = (128, 256, 512)  # bytes of a slot, each a multiple of a group
 KEEP = 1  # bit of an adjoint's word: add to what is there
 # Rows whose forward arms are in the sweep's loop, the commonest: no call for each run, and no constant among them that
 # would be set up for all.
-_INLINED = (*{pair.inner.code: pair.inner for pair in FUSED}.values(), *FUSED)
+_INLINED = (*{row.outer.code: row.outer for row in FUSED}.values(), *FUSED)
 
 _I8 = ir.IntType(8)
 

@@ -19,11 +19,14 @@ READS = np.array([(*op.reads[:-1], *[False] * (MAX_ARITY - op.arity), op.reads[-
 SECOND = np.zeros((len(TABLE), MAX_ARITY, MAX_ARITY), dtype=np.bool_)
 for _op in TABLE:
     SECOND[_op.code, : _op.arity, : _op.arity] = curvature(_op)
-# Arity and immediate by opcode with the fused pairs, and their opcodes by inner op, outer op and operand.
+# Arity and immediate by opcode with the fused rows; and their opcodes by outer op and, for each of its operands, 0 or
+# 1 + the opcode of what computes it.
 FORWARD_ARITY = np.array([op.arity for op in (*TABLE, *FUSED)], dtype=np.int64)
 FORWARD_IMMEDIATE = np.concatenate([IMMEDIATE, np.zeros(len(FUSED), dtype=np.bool_)])
-PAIRS = np.full((len(TABLE), len(TABLE), 2), -1, dtype=np.int64)
-for _pair in FUSED:
-    PAIRS[_pair.inner.code, _pair.outer.code, _pair.side] = _pair.code
-    if _pair.outer.commutative:
-        PAIRS[_pair.inner.code, _pair.outer.code, 1] = _pair.code
+_N_FUSED = 1 + max(op.outer.code for op in FUSED)
+FUSES = np.full((_N_FUSED, 1 + _N_FUSED, 1 + _N_FUSED), -1, dtype=np.int64)
+for _row in FUSED:
+    _left, _right = (0 if op is None else 1 + op.code for op in _row.inner)
+    FUSES[_row.outer.code, _left, _right] = _row.code
+    if _row.outer.commutative:
+        FUSES[_row.outer.code, _right, _left] = _row.code

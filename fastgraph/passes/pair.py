@@ -8,7 +8,7 @@ import numpy as np
 
 from fastgraph.graph import CONSTANT, INPUT
 from fastgraph.jit import adaptive
-from fastgraph.ops.arrays import ARITY, FORWARD_ARITY, PAIRS
+from fastgraph.ops.arrays import ARITY, FORWARD_ARITY, FUSES
 from fastgraph.passes.columns import Columns
 
 # A kind of pair that is rarer than one row in so many parts runs more than it saves: without them, tangents of 10,000
@@ -18,18 +18,18 @@ RAREST = 64
 
 def pair(columns):
     """``columns`` with the common pairs done as one; the same values, to the last bit."""
-    rows, outputs = _paired(columns.rows, columns.outputs, PAIRS, FORWARD_ARITY)
+    rows, outputs = _paired(columns.rows, columns.outputs, FUSES, FORWARD_ARITY)
     counts = np.bincount(np.minimum(rows[:, 0], len(FORWARD_ARITY)), minlength=len(FORWARD_ARITY) + 1)
     rare = np.flatnonzero(counts[:-1] * RAREST < len(rows))
     rare = rare[rare >= len(ARITY)]
     if counts[rare].any():
-        rows, outputs = _paired(columns.rows, columns.outputs, np.where(np.isin(PAIRS, rare), -1, PAIRS), FORWARD_ARITY)
+        rows, outputs = _paired(columns.rows, columns.outputs, np.where(np.isin(FUSES, rare), -1, FUSES), FORWARD_ARITY)
     return Columns(rows, columns.constants, outputs)
 
 
 @adaptive
-def _paired(rows, outputs, pairs, arity):
-    n, n_pairs = len(rows), len(pairs)
+def _paired(rows, outputs, fuses, arity):
+    n, n_fused = len(rows), len(fuses)
     uses = np.zeros(n, np.int64)
     for node in range(n):
         if rows[node, 0] != INPUT and rows[node, 0] != CONSTANT:
@@ -41,14 +41,17 @@ def _paired(rows, outputs, pairs, arity):
     gone = np.zeros(n, np.bool_)
     for node in range(n):
         outer = rows[node, 0]
-        if outer >= n_pairs or arity[outer] != 2:
+        if outer >= n_fused or arity[outer] != 2:
             continue
         for side in range(2):
             inner = rows[node, 1 + side]
             code = rows[inner, 0]
-            if code >= n_pairs or uses[inner] != 1 or made[inner, 0] != code or pairs[code, outer, side] < 0:
+            if code >= n_fused or uses[inner] != 1 or made[inner, 0] != code:
                 continue
-            made[node, 0] = pairs[code, outer, side]
+            pair = fuses[outer, 1 + code, 0] if side == 0 else fuses[outer, 0, 1 + code]
+            if pair < 0:
+                continue
+            made[node, 0] = pair
             made[node, 1], made[node, 2], made[node, 3] = rows[inner, 1], rows[inner, 2], rows[node, 2 - side]
             gone[inner] = True
             break
