@@ -33,6 +33,7 @@ from fastgraph.expr import Expr
 from fastgraph.expr_array import ExprArray
 from fastgraph.function import Function
 from fastgraph.functions import FUNCTIONS as _FUNCTIONS
+from fastgraph.interpolation import cubic_spline, interp, piecewise_polynomial
 from fastgraph.program import Program
 from fastgraph.tracing import function, trace
 
@@ -56,8 +57,11 @@ __all__ = [
     "Program",
     "ProgramError",
     "ShapeError",
+    "cubic_spline",
     "function",
     "get_num_threads",
+    "interp",
+    "piecewise_polynomial",
     "set_num_threads",
     "trace",
     *_NAMES,

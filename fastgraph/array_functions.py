@@ -6,7 +6,7 @@ In: arrays of expressions, mixed with numbers. Out: expressions. Named as in Num
 import numpy as np
 
 from fastgraph import functions as fg
-from fastgraph import linear_algebra
+from fastgraph import interpolation, linear_algebra
 from fastgraph.errors import ExprError, ShapeError
 from fastgraph.expr import Expr
 from fastgraph.expr_array import ExprArray, as_expressions, graph_of, nodes_of
@@ -220,36 +220,9 @@ def polyval(p, x):
 
 
 def interp(x, xp, fp, left=None, right=None, period=None):
-    """Linear between constant knots; which piece it is, is found by comparing with half of those left each time."""
-    if graph_of([xp]) is not None:
-        raise ExprError("np.interp takes constant knots xp: where they lie decides which operations there are")
     if period is not None:
         raise ExprError("np.interp of expressions does not take period=: take x % period, and repeat a knot")
-    xp = np.asarray(xp, np.float64)
-    graph = graph_of([x, fp])
-    if xp.ndim != 1 or len(xp) < 1 or np.shape(fp) != xp.shape:
-        raise ShapeError(f"np.interp: xp and fp must be of one length, at least 1, not {xp.shape} and {np.shape(fp)}")
-    if not np.all(np.diff(xp) > 0.0):
-        raise ExprError("np.interp: the knots xp must increase")
-    x = as_expressions(x, graph)
-    fp = fg.array_of(as_expressions(fp, graph)) if graph_of([fp]) else np.asarray(fp, np.float64)
-    left, right = fp[0] if left is None else left, fp[len(xp) - 1] if right is None else right
-    if len(xp) == 1:
-        inside = fp[0]
-    else:
-        slopes = (fp[1:] - fp[:-1]) / np.diff(xp)
-
-        def chosen(first, stop, values):
-            if stop - first == 1:
-                return values[first]
-            middle = (first + stop) // 2
-            return _F["where"](x < xp[middle], chosen(first, middle, values), chosen(middle, stop, values))
-
-        n = len(xp) - 1
-        inside = chosen(0, n, slopes) * (x - chosen(0, n, xp)) + chosen(0, n, fp)
-    result = _F["where"](x < xp[0], left, inside)
-    result = _F["where"](x >= xp[-1], _F["where"](x > xp[-1], right, fp[len(xp) - 1]), result)
-    return _F["where"](_F["isnan"](x), x, result)
+    return interpolation.interp(x, xp, fp, left, right)
 
 
 # -- arrays like others -----------------------------------------------------------------------------------------

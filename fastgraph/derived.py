@@ -12,7 +12,6 @@ from fastgraph.engine.streams import columns_of
 from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
 from fastgraph.ops import OPS
 from fastgraph.ops.arrays import ARITY
-from fastgraph.passes import Columns
 from fastgraph.passes.adjoint import adjoint
 from fastgraph.passes.switches import switches
 from fastgraph.passes.tangent import NOTHING, UNIT, tangent
@@ -44,7 +43,7 @@ def along(program, wanted, k):
 def directional(program, wanted):
     """As :func:`with_tangents`, but the tangents alone: the gradient of one is a Hessian-vector product."""
     columns, n_leaves = _along(program, wanted)
-    columns = Columns(columns.rows, columns.constants, columns.outputs[len(program.outputs) :])
+    columns = columns.change(outputs=columns.outputs[len(program.outputs) :])
     return optimised(columns, n_leaves, program.dtype)
 
 
@@ -61,7 +60,7 @@ def jacobian(program, wanted, entries=None):
     if columns is None:
         return None
     outputs = columns.outputs if entries is None else columns.outputs[entries]
-    return optimised(Columns(columns.rows, columns.constants, outputs), program.n_leaves, program.dtype)
+    return optimised(columns.change(outputs=outputs), program.n_leaves, program.dtype)
 
 
 def _jacobian_columns(columns, wanted, limit):
@@ -79,7 +78,7 @@ def _jacobian_columns(columns, wanted, limit):
     if forward is None:
         return None
     entries = forward.outputs[m:].reshape(count, m).T.ravel()
-    return Columns(forward.rows, forward.constants, entries)
+    return forward.change(outputs=entries)
 
 
 def _reverse_columns(columns, wrt):
@@ -88,7 +87,7 @@ def _reverse_columns(columns, wrt):
     rows, constants, outputs = [columns.rows], [columns.constants], []
     moved = moved_constants = 0
     for output in columns.outputs:
-        part = adjoint(Columns(columns.rows, columns.constants, np.array([output])), wrt)
+        part = adjoint(columns.change(outputs=np.array([output])), wrt)
         added = part.rows[n:].copy()
         shift_operands(added, n, moved, n_constants, moved_constants)
         rows.append(added)
@@ -96,7 +95,7 @@ def _reverse_columns(columns, wrt):
         outputs.append(np.where(part.outputs < n, part.outputs, part.outputs + moved))
         moved += len(added)
         moved_constants += len(part.constants) - n_constants
-    return Columns(np.concatenate(rows), np.concatenate(constants), np.concatenate(outputs))
+    return columns.change(np.concatenate(rows), np.concatenate(constants), np.concatenate(outputs))
 
 
 def compressed_jacobian(program, seeds, recover):
@@ -123,7 +122,7 @@ def _compressed(columns, seeds, recover, program):
     if forward is None:
         return None
     outputs = forward.outputs[len(columns.outputs) :][recover]
-    return optimised(Columns(forward.rows, forward.constants, outputs), program.n_leaves, program.dtype)
+    return optimised(forward.change(outputs=outputs), program.n_leaves, program.dtype)
 
 
 def gradient(program, wanted):
@@ -147,7 +146,7 @@ def hessian(program, wanted):
         return None
     found = columns.outputs[count:].reshape(count, count)
     below = np.tril(np.ones((count, count), np.bool_))
-    columns = Columns(columns.rows, columns.constants, np.where(below, found, found.T).ravel())
+    columns = columns.change(outputs=np.where(below, found, found.T).ravel())
     return optimised(columns, program.n_leaves, program.dtype)
 
 
@@ -155,7 +154,7 @@ def gauss_newton_product(program, wanted):
     """JᵀJ v by the ``wanted`` leaves; after the leaves comes v. The tangents of the outputs are their adjoints."""
     m = len(program.outputs)
     columns, n_leaves = _along(program, wanted)
-    values = Columns(columns.rows, columns.constants, columns.outputs[:m])
+    values = columns.change(outputs=columns.outputs[:m])
     rows = values.rows
     leaves = np.flatnonzero(rows[:, 0] == INPUT)
     node_of = np.empty(n_leaves, np.int64)
@@ -184,7 +183,7 @@ def gauss_newton(program, wanted):
                 total = n + len(rows) - 1
             products[a, b] = products[b, a] = n if total is None else total
     rows = np.concatenate([columns.rows, np.array(rows, np.uint32)])
-    columns = Columns(rows, np.append(columns.constants, 0.0), products.ravel())
+    columns = columns.change(rows, np.append(columns.constants, 0.0), products.ravel())
     return optimised(columns, program.n_leaves, program.dtype)
 
 
@@ -203,7 +202,7 @@ def weighted(program):
         rows[at : at + len(pairs), 1:3] = pairs
         terms = [*range(n + at, n + at + len(pairs)), *terms[2 * len(pairs) :]]
         at += len(pairs)
-    columns = Columns(np.concatenate([columns.rows, rows]), columns.constants, np.array(terms))
+    columns = columns.change(np.concatenate([columns.rows, rows]), outputs=np.array(terms))
     return optimised(columns, program.n_leaves + m, program.dtype)
 
 

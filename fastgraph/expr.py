@@ -8,7 +8,7 @@ import operator
 
 import numpy as np
 
-from fastgraph.errors import ExprError
+from fastgraph.errors import ExprError, ShapeError
 from fastgraph.ops import OPS, TABLE
 
 NUMBERS = (int, float, np.integer, np.floating, np.bool_)
@@ -97,8 +97,10 @@ def _operation(op, *operands):
     raise ExprError(f"fg.{op.name} records an operation on expressions; for numbers use NumPy or math")
 
 
-def checked_immediate(op, n):
-    """``n`` as an int in the range of the op's immediate."""
+def checked_immediate(op, n, graph):
+    """``n`` as an int in the range of the op's immediate; of a table of numbers, its place in the graph."""
+    if op.has_table and not isinstance(n, int):
+        return graph.table(_numbers(op, n))
     try:
         n = operator.index(n)
     except TypeError:
@@ -109,10 +111,25 @@ def checked_immediate(op, n):
     return n
 
 
+def _numbers(op, table):
+    """The numbers of a table, float64 (k,)."""
+    if isinstance(table, Expr) or (not isinstance(table, np.ndarray) and any(isinstance(v, Expr) for v in table)):
+        raise ExprError(f"fg.{op.name} takes a table of constant numbers: to choose among expressions use fg.select")
+    try:
+        numbers = np.asarray(table, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ExprError(f"fg.{op.name} takes a table of real numbers, not {table!r}: {error}") from None
+    if numbers.ndim != 1 or not len(numbers):
+        raise ShapeError(f"fg.{op.name} takes a table of shape (k,), of a number at least, not {numbers.shape}")
+    if op.name == "interval" and not np.all(numbers[1:] > numbers[:-1]):
+        raise ExprError("fg.interval: knots must increase, and be no NaN")
+    return numbers
+
+
 def _immediate_operation(op, x, n):
-    n = checked_immediate(op, n)
     if not isinstance(x, Expr):
         raise ExprError(f"fg.{op.name} records an operation on an expression, not on {x!r}")
+    n = checked_immediate(op, n, x.graph)
     return Expr(x.graph, x.graph.record(op.code, x.node, n & 0xFFFFFFFF))
 
 

@@ -30,9 +30,10 @@ def _make_function(op):
     def immediate(x, n):
         if is_operand(x):
             return scalar(x, n)
-        return with_immediate(op, x, expr.checked_immediate(op, n))
+        return with_immediate(op, x, expr.checked_immediate(op, n, graph_of([x])))
 
-    function = immediate if op.immediate else powers if op.name == "pow" else (unary, binary, ternary)[op.arity - 1]
+    plain = powers if op.name == "pow" else (unary, binary, ternary)[op.arity - 1]
+    function = immediate if op.immediate else plain
     function.__name__ = function.__qualname__ = op.name
     function.__doc__ = f"Record {op.name}: {op.doc}."
     return function

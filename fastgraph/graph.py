@@ -15,10 +15,12 @@ from fastgraph.errors import ExprError, GraphError
 from fastgraph.expr import Expr
 from fastgraph.expr_array import ExprArray, nodes_of
 from fastgraph.ops import MAX_ARITY
+from fastgraph.ops.row import table_at
 
 # Codes of the two kinds of leaves, above every opcode.
 INPUT, CONSTANT = 0xFFFE, 0xFFFF
 MAX_NODES = 2**32 - 1
+MAX_NUMBERS = 2**24 - 1  # of a table: float32 holds their places
 N_COLUMNS = MAX_ARITY + 1  # code, then operand nodes; an immediate follows the operands
 
 
@@ -62,6 +64,8 @@ class Recorder:
         self._leaves = 0
         self._outputs = {}
         self._output_nodes = []
+        self._tables = array("d")
+        self._table_starts = {}
 
     # -- declaring ----------------------------------------------------------------------------------------
     def input(self, name=None, shape=()):
@@ -134,6 +138,11 @@ class Recorder:
         rows = np.array(self._rows, dtype=np.uint32).reshape(-1, N_COLUMNS)
         return rows, np.array(self._constants, dtype=np.float64), np.array(self._output_nodes, dtype=np.int64)
 
+    @property
+    def tables(self):
+        """The tables of numbers that ops name, as of a ``Program``."""
+        return np.array(self._tables, np.float64)
+
     def argument(self, name):
         """What :meth:`input` or :meth:`parameter` returned for ``name``.
 
@@ -155,6 +164,37 @@ class Recorder:
         self.need_room(len(rows))
         self._rows.frombytes(np.ascontiguousarray(rows, np.uint32).tobytes())
         self._constants.extend(constants)
+
+    def add_tables(self, tables):
+        """Have the tables of a program, too: where each begins here, by where it began there, int64 (len(tables),)."""
+        starts, at = np.full(len(tables), -1, np.int64), 0
+        while at < len(tables):
+            numbers = table_at(tables, at)
+            starts[at] = self.table(numbers)
+            at += 1 + len(numbers)
+        return starts
+
+    def table(self, numbers):
+        """Where the table of these numbers begins, float64 (k,); equal bits share one.
+
+        Raises
+        ------
+        GraphError
+            If there is no number, or no room for so many.
+        """
+        numbers = np.ascontiguousarray(numbers, np.float64)
+        start = self._table_starts.get(key := numbers.tobytes())
+        if start is None:
+            start = len(self._tables)
+            if not 1 <= len(numbers) <= MAX_NUMBERS or start + len(numbers) > 2**31 - 2:
+                raise GraphError(
+                    f"{self!r} cannot have a table of {len(numbers)} numbers beside {start}: one has from 1 to "
+                    f"{MAX_NUMBERS}, and all together less than 2**31"
+                )
+            self._tables.append(len(numbers))
+            self._tables.frombytes(key)
+            self._table_starts[key] = start
+        return start
 
     # -- what Expr writes ---------------------------------------------------------------------------------
     def record(self, code, x, y=0, z=0):

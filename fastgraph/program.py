@@ -10,8 +10,8 @@ import numpy as np
 from fastgraph.errors import ProgramError
 from fastgraph.jit import adaptive_by_operands
 from fastgraph.ops import TABLE
-from fastgraph.ops.arrays import ARITY, FLOWS, IMMEDIATE_RANGE
-from fastgraph.ops.row import MASKED
+from fastgraph.ops.arrays import ARITY, FLOWS, HAS_TABLE, IMMEDIATE_RANGE
+from fastgraph.ops.row import MASKED, table_at
 from fastgraph.passes import schedule
 
 DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
@@ -29,6 +29,7 @@ _FAULTS = {
     7: "the operands end before the run does",
     8: "operands are left over after the last run",
     9: "output slot {value} does not exist or holds a mask",
+    10: "no table begins at {value}",
 }
 
 
@@ -52,6 +53,8 @@ class Program:
         For each run, operand by operand, ``count`` slots; then the masks' slots if the run has any.
     outputs : uint32 (m,)
         Slots.
+    tables : dtype (t,)
+        Each is the number of its numbers, then these; an immediate says where one begins.
     dtype : float64 or float32
         What a slot holds, and what every operation rounds to: values, adjoints and constants alike. A float32 program
         takes no immediate that is not, with its neighbours, a float32 number: -2**24 < n < 2**24.
@@ -65,6 +68,7 @@ class Program:
     n_value_runs: int
     operands: np.ndarray
     outputs: np.ndarray
+    tables: np.ndarray | None = None
     dtype: np.dtype = DTYPES[0]
 
     def __post_init__(self):
@@ -77,6 +81,8 @@ class Program:
         freeze(self, "runs", _frozen(self.runs, RUN, "runs"))
         freeze(self, "operands", _frozen(self.operands, np.dtype(np.uint32), "operands", PADDING))
         freeze(self, "outputs", _frozen(self.outputs, np.dtype(np.uint32), "outputs"))
+        tables = np.empty(0, self.dtype) if self.tables is None else self.tables
+        freeze(self, "tables", _frozen(tables, self.dtype, "tables"))
         self.verify()
 
     @property
@@ -113,7 +119,8 @@ class Program:
     @property
     def nbytes(self):
         """Bytes of all arrays."""
-        return self.constants.nbytes + self.runs.nbytes + self.operands.nbytes + self.outputs.nbytes
+        arrays = self.constants, self.runs, self.operands, self.outputs, self.tables
+        return sum(array.nbytes for array in arrays)
 
     def verify(self):
         """Prove, in linear time, that the kernels can sweep this program without leaving its buffers.
@@ -137,7 +144,8 @@ class Program:
         first, n_slots = self.first_operation, self.n_slots
         fault, run, value = _verify(
             self.operands, *(self.runs[field].astype(np.int64) for field in RUN.names), self.n_value_runs,
-            self.n_leaves, first, n_slots, self.outputs, ARITY, FLOWS, immediate_range(self.dtype),
+            self.n_leaves, first, n_slots, self.outputs, ARITY, FLOWS, immediate_range(self.dtype), HAS_TABLE,
+            _starts(self.tables),
         )  # fmt: skip
         if fault:
             where = "" if run < 0 else f"run {run}: "
@@ -154,6 +162,9 @@ class Program:
                  f"{len(self.runs)} runs, {self.nbytes} bytes"]  # fmt: skip
         lines += [f"%{slot} = input {slot}" for slot in range(self.n_leaves)]
         lines += [f"%{self.n_leaves + k} = constant {value!r}" for k, value in enumerate(self.constants.tolist())]
+        lines += [
+            f"table {at}: {len(table_at(self.tables, at))} numbers" for at in np.flatnonzero(_starts(self.tables))
+        ]
         slot, at = self.first_operation, 0
         for k, (opcode, flags, immediate, count) in enumerate(self.runs.tolist()):
             op = TABLE[opcode]
@@ -164,7 +175,7 @@ class Program:
             for i in range(count):
                 args = [f"%{x}" for x in operands[: op.arity, i]]
                 if op.immediate is not None:
-                    args.append(str(immediate))
+                    args.append(f"table {immediate}" if op.has_table else str(immediate))
                 mask = f" if %{operands[op.arity, i]}" if flags & MASKED else ""
                 lines.append(f"%{slot + i} = {op.name} {', '.join(args)}{mask}")
             slot += count
@@ -185,7 +196,7 @@ def assemble(columns, n_leaves, dtype=DTYPES[0]):
     plan = schedule(columns, n_leaves)
     return Program(
         n_leaves, columns.constants.astype(dtype), runs_of(plan), plan.n_value_runs,
-        plan.operands.astype(np.uint32), plan.outputs.astype(np.uint32), dtype,
+        plan.operands.astype(np.uint32), plan.outputs.astype(np.uint32), columns.tables.astype(dtype), dtype,
     )  # fmt: skip
 
 
@@ -201,7 +212,19 @@ def runs_of(plan):
 def immediate_range(dtype):
     """Per opcode, the lowest and the highest immediate: those of the table, with neighbours, that ``dtype`` holds."""
     limit = 2 ** (np.finfo(dtype).nmant + 1) - 1
-    return np.clip(IMMEDIATE_RANGE, -limit, limit)
+    return np.where(HAS_TABLE[:, None], IMMEDIATE_RANGE, np.clip(IMMEDIATE_RANGE, -limit, limit))
+
+
+def _starts(tables):
+    """Where tables begin, bool (len(tables) + 1,); a ProgramError unless each ends where the next one begins."""
+    starts, at = np.zeros(len(tables) + 1, np.bool_), 0
+    while at < len(tables):
+        count = float(tables[at])
+        if not (1.0 <= count < len(tables) - at and count.is_integer()):
+            raise ProgramError(f"the table at {at} has {count} numbers, of {len(tables) - at - 1} that follow")
+        starts[at] = True
+        at += 1 + int(count)
+    return starts
 
 
 def _count(value, name):
@@ -222,7 +245,7 @@ def _frozen(array, dtype, name, padding=0):
 @adaptive_by_operands
 def _verify(
     operands, opcodes, run_flags, immediates, counts, n_value_runs, n_leaves, first, n_slots, outputs,
-    arity, flows, immediate_range,
+    arity, flows, immediate_range, has_table, starts,
 ):  # fmt: skip
     """(fault, run, value): fault 0 if the program is sound."""
     varies = np.zeros(n_slots - first, np.bool_)
@@ -240,6 +263,8 @@ def _verify(
             return 3, r, flags
         if not immediate_range[opcode, 0] <= immediates[r] <= immediate_range[opcode, 1]:
             return 4, r, immediates[r]
+        if has_table[opcode] and (immediates[r] >= len(starts) or not starts[immediates[r]]):
+            return 10, r, immediates[r]
         masked = (flags & MASKED) != 0
         if (arity[opcode] + masked) * count > len(operands) - at:
             return 7, r, 0

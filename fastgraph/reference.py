@@ -71,6 +71,12 @@ class NumPyMachine:
     def table(self, values, index):
         return self.floats(values)[index]
 
+    def size(self, table):
+        return len(table)
+
+    def entry(self, table, index):
+        return self.table(table, index)
+
     def where(self, mask, x, y):
         if isinstance(x, tuple):
             return tuple(self.where(mask, a, b) for a, b in zip(x, y, strict=True))

@@ -26,6 +26,7 @@ def _kinds(dtype):
         "runs": RUN.newbyteorder("<"),
         "operands": np.dtype("<u4"),
         "outputs": np.dtype("<u4"),
+        "tables": dtype.newbyteorder("<"),
     }
 
 
@@ -65,7 +66,9 @@ def from_bytes(data):
         arrays, at = {}, 8 + size
         dtype = _dtype(header.get("dtype", "float64"))  # once there was no choice
         for key, kind in _kinds(dtype).items():
-            length = header["lengths"][key]
+            length = (
+                header["lengths"].get(key, 0) if key == "tables" else header["lengths"][key]
+            )  # once there were none
             if not isinstance(length, int) or not 0 <= length <= (len(body) - at) // kind.itemsize:
                 raise ValueError(f"array {key} does not fit")
             arrays[key] = np.frombuffer(body, kind, length, at).astype(kind.newbyteorder("="))

@@ -48,7 +48,7 @@ def _forward(graph, columns, wrt):
     seeds[columns.rows[wrt, 1], np.arange(len(wrt))] = UNIT
     m = len(columns.outputs)
     moved, renamed = tangent(columns, seeds)
-    moved = Columns(moved.rows, moved.constants, moved.outputs[m:])
+    moved = moved.change(outputs=moved.outputs[m:])
     return _record(graph, moved, renamed).reshape(len(wrt), m).T
 
 

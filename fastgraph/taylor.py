@@ -16,7 +16,6 @@ from fastgraph.expr import Expr, Symbols
 from fastgraph.graph import CONSTANT, INPUT, Argument, Output, Recorder
 from fastgraph.ops import TABLE
 from fastgraph.ops.series import Series
-from fastgraph.passes import Columns
 
 MAX_ORDER = 1000
 
@@ -124,7 +123,7 @@ def taylor_program(program, wanted, n_directions, order):
     found = [jets[node].coefficient(j) for node in columns.outputs.tolist() for j in range(order + 1)]
     nodes = [recorder.node_of(0.0 if coefficient is None else coefficient) for coefficient in found]
     rows, constants, _ = recorder.columns()
-    return optimised(Columns(rows, constants, np.array(nodes, np.int64)), len(leaves), program.dtype)
+    return optimised(columns.change(rows, constants, np.array(nodes, np.int64)), len(leaves), program.dtype)
 
 
 def _checked_order(given, label):

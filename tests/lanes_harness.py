@@ -28,6 +28,17 @@ def compile_rules(rules, width, dtype=np.float64, results=1):
     }
 
 
+def table_of(m, numbers):
+    """A table as rules on ``m`` take it."""
+    if not isinstance(m, Lanes):
+        return numbers
+    values = [float(len(numbers)), *numbers]
+    kind = ir.ArrayType(m.element, len(values))
+    table = ir.GlobalVariable(m.builder.module, kind, m.builder.module.get_unique_name("table"))
+    table.initializer = ir.Constant(kind, values)
+    return m.builder.bitcast(table, _POINTER)
+
+
 def _emit_loop(module, symbol, rule, arity, results, width, element):
     """``void loop(count, operand..., out...)``: the rule on ``width`` elements at a time, which divides ``count``."""
     loop = ir.Function(module, ir.FunctionType(ir.VoidType(), [_I64] + [_POINTER] * (arity + results)), symbol)

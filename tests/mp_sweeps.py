@@ -76,11 +76,16 @@ def value_conditioning(program, leaves, outputs, size=1e-13, draws=4, precision=
     return moved
 
 
+def integers(n):
+    """The immediate as the oracle takes it; a table as it is."""
+    return [v if isinstance(v, np.ndarray) else int(v) for v in n]
+
+
 def _forward(program, leaves, result, check):
     m = Oracle()
     values = [Real(leaf) for leaf in leaves] + [Real(c) for c in program.constants.tolist()]
     for op, _, operands, n, _, _, _ in interpreter.operations(program):
-        values.append(result(op, op.apply(m, *(values[x] for x in operands), *map(int, n))))
+        values.append(result(op, op.apply(m, *(values[x] for x in operands), *integers(n))))
         check(values[-1])
     return values
 
@@ -95,7 +100,7 @@ def _sweep(program, leaves, result, partial_):
     for op, slot, operands, n, mask, flags, is_mask in reversed(steps):
         if is_mask or not flags or (mask is not None and values[mask].value == 0):
             continue
-        partials = op.partials(m, values[slot], *(values[x] for x in operands), *map(int, n))
+        partials = op.partials(m, values[slot], *(values[x] for x in operands), *integers(n))
         for k, (x, p) in enumerate(zip(operands, partials, strict=True)):
             if isinstance(p, Real):
                 _check(p)

@@ -11,6 +11,7 @@ import numpy as np
 from fastgraph.interpreter import operations
 from fastgraph.ops import TABLE
 from fastgraph.ops.fused import FUSED
+from fastgraph.ops.row import table_at
 
 ZERO_SLOT, TRASH_SLOT, MASKED = 0, 1, 8
 ZERO = ("zero",)
@@ -43,7 +44,8 @@ def expected(program, terms, varying, wanted, summed, tile):
     """Symbols of the outputs, and of the gradient of every wanted leaf, by the program in the order of one set."""
     ops = []
     for op, slot, operands, n, mask, flags, _ in operations(program):
-        ops.append((op, slot, operands, int(n[0]) if n else 0, mask, flags))
+        n = 0 if not n else n[0].tobytes() if op.has_table else int(n[0])
+        ops.append((op, slot, operands, n, mask, flags))
     first = program.first_operation
     values = [terms("leaf", k, tile if varying[k] else 0) for k in range(program.n_leaves)]
     values += [terms("constant", k) for k in range(len(program.constants))]
@@ -87,8 +89,8 @@ def expected(program, terms, varying, wanted, summed, tile):
 class Machine:
     """The two buffers of a workspace, full of what nobody may read."""
 
-    def __init__(self, plan, terms):
-        self.plan, self.terms = plan, terms
+    def __init__(self, plan, terms, tables):
+        self.plan, self.terms, self.tables = plan, terms, tables
         self.values = [terms("garbage", k) for k in range(plan.n_values)]
         self.adjoints = [terms("garbage", -1 - k) for k in range(plan.n_adjoints)]
         self.adjoints[ZERO_SLOT] = terms(*ZERO)
@@ -104,7 +106,8 @@ class Machine:
             *operands, target = (_slot(word, self.values, 0) for word in columns)
             operands = [self.values[x] for x in operands]
             if op.code < len(TABLE):
-                self.values[target] = self.terms.value(op, immediate, operands)
+                n = table_at(self.tables, immediate).tobytes() if op.has_table else immediate
+                self.values[target] = self.terms.value(op, n, operands)
                 continue
             both = op.operands(operands, lambda inner, xs: self.terms.value(inner, 0, xs))
             self.values[target] = self.terms.value(op.outer, 0, both)
@@ -180,7 +183,7 @@ def check_plan(program, plan, varying, wanted=None, summed=False):
 
 def _differences(program, plan, varying, wanted, summed):
     terms, faults = Terms(), []
-    machine = Machine(plan, terms)
+    machine = Machine(plan, terms, program.tables)
     machine.load(plan.uniform, 0)
     machine.forward(plan.prologue)
     machine.spread()

@@ -21,6 +21,7 @@ def sample():
     z = fg.where((x > 0.0) & ~(y < k), fg.log(x) * fg.sqrt(y), x**3 - y / 3.0)
     graph.output(z + fg.where(x > 0.0, fg.log(x), x) + fg.fma(x, y, 2.5), name="z")
     graph.output(k**-5 * fg.floor(x) + fg.sin(y), name="w")
+    graph.output(fg.interp(y, [-1.0, 0.25, 2.0], [1.0, 3.0, -2.0]), name="v")
     return graph.compile()
 
 
@@ -43,7 +44,7 @@ def run_unharmed(program):
             assert_same_bits(got[1], expected[1], name)
 
 
-def is_sound(n_leaves, constants, runs, n_value_runs, operands, outputs):
+def is_sound(n_leaves, constants, runs, n_value_runs, operands, outputs, tables):
     """Whether the pieces are those of a program, by the documentation of ``Program`` and of the kernels' layout."""
     runs = [tuple(map(int, run)) for run in runs.tolist()]
     operands, outputs = operands.tolist(), outputs.tolist()
@@ -54,6 +55,12 @@ def is_sound(n_leaves, constants, runs, n_value_runs, operands, outputs):
         return False
     if n_operations > len(operands):
         return False
+    places, place = [], 0
+    while place < len(tables):
+        if tables[place] not in range(1, len(tables) - place):
+            return False
+        places.append(place)
+        place += 1 + int(tables[place])
     steps, slot, at, n_values = [], first, 0, first
     for k, (opcode, flags, immediate, count) in enumerate(runs):
         if opcode >= len(TABLE) or count < 1 or flags >= 2 * MASKED:
@@ -61,6 +68,8 @@ def is_sound(n_leaves, constants, runs, n_value_runs, operands, outputs):
         op = TABLE[opcode]
         low, high = op.immediate or (0, 0)
         columns = op.arity + (1 if flags & MASKED else 0)
+        if op.has_table and immediate not in places:
+            return False
         if not low <= immediate <= high or at + columns * count > len(operands):
             return False
         for i in range(count):
@@ -106,15 +115,16 @@ def pieces(program):
         program.n_value_runs,
         program.operands.copy(),
         program.outputs.copy(),
+        program.tables.copy(),
     ]
 
 
 def mutate(parts, rng):
     """Change one field of a program's pieces, in place of a copy; return the pieces and what was changed."""
     parts = [part.copy() if isinstance(part, np.ndarray) else part for part in parts]
-    n_leaves, constants, runs, n_value_runs, operands, outputs = parts
+    n_leaves, constants, runs, n_value_runs, operands, outputs, tables = parts
     n_slots = n_leaves + len(constants) + int(runs["count"].sum())
-    kind = int(rng.integers(12))
+    kind = int(rng.integers(13))
     value = int(
         (*EDGES, n_slots - 1, n_slots, n_slots + 1)[rng.integers(len(EDGES) + 3)]
         if rng.random() < 0.5
@@ -138,8 +148,10 @@ def mutate(parts, rng):
         parts[0] = value if rng.random() < 0.5 else n_leaves + int(rng.integers(-1, 2))
     elif kind == 10:
         parts[3] = int(rng.integers(-1, len(runs) + 2))
+    elif kind == 11 and len(tables):
+        tables[rng.integers(len(tables))] = rng.choice([0.0, 0.5, 2.0, len(tables) - 1.0, np.nan, -1.0, 1e30])
     else:
-        which = (1, 2, 4, 5)[rng.integers(4)]
+        which = (1, 2, 4, 5, 6)[rng.integers(5)]
         array = parts[which]
         cut = int(rng.integers(len(array) + 1))
         parts[which] = array[:cut] if rng.random() < 0.5 else np.concatenate([array, array[cut : cut + 1]])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import fastgraph as fg
 from fastgraph.expr import FUNCTIONS
 from fastgraph.ops import OPS, TABLE
-from fastgraph.ops.accuracy import immediates_of
+from fastgraph.ops.accuracy import immediate_lanes, immediates_of
 from fastgraph.ops.table import EDGES
 from fastgraph.passes import Columns, narrow
 from fastgraph.program import DTYPES, assemble
@@ -57,6 +57,11 @@ def pick(choices, sequence):
     return sequence[choices.below(len(sequence))]
 
 
+def an_immediate(op):
+    """Arguments that functions of expressions take besides the operands: nothing, a number, or a table."""
+    return () if op.immediate is None else (op.domain.immediates[1] if op.has_table else 3,)
+
+
 def record(
     choices, n_ops=30, n_inputs=3, n_outputs=1, ops=TABLE, constants=CONSTANTS + EDGES, dtype=np.float64
 ):  # fmt: skip
@@ -88,7 +93,7 @@ def record(
             operands = [_operand(choices, graph, nodes, unused, constants) for _ in range(op.arity)]
             n = () if op.immediate is None else (pick(choices, immediates_of(op, dtype)),)
             with np.errstate(all="ignore"):
-                lanes = tuple(np.full(PROBES, float(i)) for i in n)
+                lanes = immediate_lanes(op, *n, PROBES) if n else ()
                 value = np.broadcast_to(op.apply(m, *(v for _, v in operands), *lanes), PROBES)
             if _says_something(value) or choices.below(12) == 0:
                 break
@@ -143,7 +148,7 @@ def graphs(draw, max_ops=20, max_inputs=3, **options):
 
 def columns_of(graph):
     """What was recorded, before any pass."""
-    return Columns(*graph.columns())
+    return Columns(*graph.columns(), tables=graph.tables)
 
 
 def plain_program(graph, dtype=DTYPES[0]):

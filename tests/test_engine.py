@@ -34,10 +34,11 @@ def test_arms_leave_where_every_tile_ends():
 def program_of(op, n=None, count=1, dtype=DOUBLE):
     """``count`` operations of one op, in one run, each on leaves of its own and each an output."""
     flags = sum(1 << k for k, flows in enumerate(op.flows) if flows)
-    runs = np.array([(op.code, flags, n or 0, count)], RUN)
+    tables = np.array([len(n), *n], dtype) if op.has_table else None
+    runs = np.array([(op.code, flags, 0 if op.has_table else n or 0, count)], RUN)
     operands = np.arange(op.arity * count, dtype=np.uint32)
     outputs = np.arange(op.arity * count, (op.arity + 1) * count, dtype=np.uint32)
-    return Program(op.arity * count, np.empty(0, dtype), runs, 1, operands, outputs, dtype)
+    return Program(op.arity * count, np.empty(0, dtype), runs, 1, operands, outputs, tables, dtype)
 
 
 def points_of(op, ordinary=60, special=400, dtype=DOUBLE):
@@ -111,7 +112,7 @@ def test_a_fused_row_has_the_bits_of_its_operations(row, dtype):
         operands = [*range(2 * len(inner)), *(next(computed) if op else next(left) for op in kinds)]
         runs = np.array([(op.code, 3, 0, 1) for op in (*inner, row.outer)], RUN)
         outputs = np.array([results[-1] + 1], np.uint32)
-        program = Program(n, np.empty(0, dtype), runs, len(runs), np.array(operands, np.uint32), outputs, dtype)
+        program = Program(n, np.empty(0, dtype), runs, len(runs), np.array(operands, np.uint32), outputs, dtype=dtype)
         expected, gradient = engines.reference(program, leaves)
         plan = lower(program, np.ones(n, np.bool_))
         assert plan.body.runs["opcode"].tolist() == [row.code] and plan.n_values <= n + 1

@@ -12,6 +12,7 @@ import fastgraph as fg
 from fastgraph.errors import ExprError
 from fastgraph.expr_array import ExprArray
 from tests.bits import assert_same_bits
+from tests.random_graphs import an_immediate
 
 X = np.random.default_rng(0).normal(size=(3, 4))
 
@@ -148,7 +149,7 @@ def test_arrays_record_what_elements_do(name):
     lengths = []
     for graph, in_bulk in zip(graphs, (True, False), strict=True):
         arrays = [graph.input(shape=5) for _ in range(op.arity)]
-        n = () if op.immediate is None else (3,)
+        n = an_immediate(op)
         function = getattr(fg, name)
         result = (
             function(*arrays, *n) if in_bulk else [function(*elements, *n) for elements in zip(*arrays, strict=True)]

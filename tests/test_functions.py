@@ -7,7 +7,7 @@ import fastgraph as fg
 from fastgraph.errors import ExprError
 from fastgraph.ops import TABLE
 from tests import engines
-from tests.random_graphs import plain_program
+from tests.random_graphs import an_immediate, plain_program
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def recorded(graph):
 def test_every_op_has_a_function(graph, op):
     assert op.name in fg.__all__ and getattr(fg, op.name).__name__ == op.name and getattr(fg, op.name).__doc__
     xs = graph.inputs(*"abc"[: op.arity])
-    n = () if op.immediate is None else (3,)
+    n = an_immediate(op)
     result = getattr(fg, op.name)(*xs, *n)
     assert type(result) is fg.Expr and recorded(graph) == (op.name, [x.node for x in xs])
 

@@ -344,5 +344,6 @@ def recorded_again(graph, into, inputs):
         else:
             op, row = TABLE[code], (x, y, z)
             n = () if op.immediate is None else (int(np.uint32(row[op.arity]).astype(np.int32)),)
+            n = op.given(*n, graph.tables) if op.has_table else n
             nodes.append(FUNCTIONS[op.name](*(nodes[i] for i in row[: op.arity]), *n))
     return nodes[outputs[0]]

@@ -7,6 +7,7 @@ import fastgraph as fg
 from fastgraph.errors import ArgumentError
 from fastgraph.expr import FUNCTIONS
 from fastgraph.ops import OPS, TABLE
+from tests.random_graphs import an_immediate
 from tests.rough import Rough
 
 SWITCHING = [op for op in TABLE if op.switch is not None]
@@ -23,6 +24,7 @@ POINTS = {
     "ceil": ((-2.0,), (-2.25,), 0.25),
     "trunc": ((5.0,), (4.75,), 0.25),
     "rint": ((2.5,), (2.25,), 0.25),
+    "interval": ((0.0,), (-0.75,), 0.25),
     "mod": ((6.0, 3.0), (6.5, 3.0), 0.5),
     "fmod": ((-6.0, 3.0), (-5.5, 3.0), 0.5),
     "where": ((0.0, 1.0, 2.0), (-0.5, 1.0, 2.0), 0.5),
@@ -32,7 +34,7 @@ POINTS = {
 
 def single(op):
     graph = fg.Graph(op.name)
-    graph.output(FUNCTIONS[op.name](*graph.inputs(*"xyz"[: op.arity])))
+    graph.output(FUNCTIONS[op.name](*graph.inputs(*"xyz"[: op.arity]), *an_immediate(op)))
     return graph.compile()
 
 

@@ -16,7 +16,7 @@ from tests import engines
 from tests.bits import same_bits
 from tests.plan_checker import check_plan, is_same, mutated
 from tests.program_oracle import sample
-from tests.random_graphs import ARITHMETIC, Seeded, graphs, input_sets, plain_program, record
+from tests.random_graphs import ARITHMETIC, Seeded, an_immediate, graphs, input_sets, plain_program, record
 
 RANDOM = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck), print_blob=True)
 SEEDS = [*range(36), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(36, 120))]
@@ -242,7 +242,7 @@ def test_every_op_has_plans():
     for op in TABLE:
         graph = fg.Graph()
         operands = [graph.input() for _ in range(op.arity)]
-        n = () if op.immediate is None else (2,)
+        n = an_immediate(op)
         r = getattr(fg, op.name)(*operands, *n) if hasattr(fg, op.name) else None
         if r is not None:
             graph.output(r * r + operands[0])

@@ -38,13 +38,15 @@ def test_value_is_within_the_bound_of_its_row(op, dtype, times):
 def test_special_values_and_signs_of_zero(op, dtype):
     wrong = []
     combinations = np.array(list(itertools.product(*specials_of(op, dtype))), dtype).T
-    immediates, operands = side_by_side((n, combinations) for n in immediates_of(op, dtype) or (None,))
-    found = values(op, operands, None if op.immediate is None else immediates)
-    for got, n, args in zip(found.tolist(), immediates, operands.T.tolist(), strict=True):
-        exact = exact_value(op, args, n)
-        same_zero = got != 0.0 or math.copysign(1.0, got) == (-1.0 if exact.negative else 1.0)
-        if not (error(op, args, n, got, exact, dtype) <= bound(op, dtype) and same_zero):
-            wrong.append((args, n, got, exact))
+    for lanes_of_n, immediates, operands in side_by_side(
+        op, [(n, combinations) for n in immediates_of(op, dtype) or (None,)]
+    ):
+        found = values(op, operands, lanes_of_n)
+        for got, n, args in zip(found.tolist(), immediates, operands.T.tolist(), strict=True):
+            exact = exact_value(op, args, n)
+            same_zero = got != 0.0 or math.copysign(1.0, got) == (-1.0 if exact.negative else 1.0)
+            if not (error(op, args, n, got, exact, dtype) <= bound(op, dtype) and same_zero):
+                wrong.append((args, n, got, exact))
     assert wrong == []
 
 
@@ -127,21 +129,33 @@ def allowance(op, args, n, exact, k, dtype=np.float64):
         return float(ALLOWANCE * (1 + moved / spacing(exact, dtype)) + smallest_normal / spacing(exact, dtype))
 
 
-def side_by_side(blocks):
-    """(immediate of each point, operands) of blocks of points: the machine takes as long for all of them as for one."""
-    blocks = list(blocks)
-    immediates = [n for n, operands in blocks for _ in range(operands.shape[1])]
-    return immediates, np.concatenate([operands for _, operands in blocks], axis=1)
+def side_by_side(op, blocks):
+    """(immediate of all points, of each, operands) of blocks of points: the machine takes as long for all as for one.
+
+    A table is that of all lanes.
+    """
+    for group in [[block] for block in blocks] if op.has_table else [list(blocks)]:
+        immediates = [n for n, operands in group for _ in range(operands.shape[1])]
+        n = None if op.immediate is None else group[0][0] if op.has_table else immediates
+        yield n, immediates, np.concatenate([operands for _, operands in group], axis=1)
 
 
 def wrong_partials(op, points, rule=None):
     """The checker: where partials of ``rule`` (or ``op``'s own) on NumPy are not the true ones, for given blocks."""
-    immediates, operands = side_by_side(points)
-    dtype = operands.dtype
-    lanes_of_n = None if immediates[0] is None else np.array(immediates, dtype)
-    with np.errstate(all="ignore"):
-        found = np.broadcast_arrays(*rule_partials(rule or op, NumPyMachine(dtype), list(operands), lanes_of_n))
     wrong, checked = [], 0
+    for lanes_of_n, immediates, operands in side_by_side(op, points):
+        dtype = operands.dtype
+        lanes_of_n = lanes_of_n if lanes_of_n is None or op.has_table else np.array(lanes_of_n, dtype)
+        with np.errstate(all="ignore"):
+            found = np.broadcast_arrays(*rule_partials(rule or op, NumPyMachine(dtype), list(operands), lanes_of_n))
+        checked += _compare_partials(op, operands, immediates, found, dtype, wrong)
+    assert checked
+    return wrong
+
+
+def _compare_partials(op, operands, immediates, found, dtype, wrong):
+    """Add to ``wrong`` what is; how many were compared."""
+    checked = 0
     for args, n, got in zip(operands.T.tolist(), immediates, np.transpose(found).tolist(), strict=True):
         for k, exact in enumerate(exact_partials(op, args, n, dtype)):
             subnormal = 0.0 < abs(args[k]) < np.finfo(dtype).tiny
@@ -151,8 +165,7 @@ def wrong_partials(op, points, rule=None):
             off = ulps(got[k], exact, dtype=dtype)
             if off > ALLOWANCE and off > (allowed := allowance(op, args, n, exact, k, dtype)):
                 wrong.append((args, n, k, got[k], float(exact), f"{off:.3g} ulps, {allowed:.3g} allowed"))
-    assert checked
-    return wrong
+    return checked
 
 
 def some_points(op, count, special=40, seed=0, dtype=np.float64):

@@ -14,7 +14,7 @@ from fastgraph.ops.arrays import FLOWS, SECOND
 from fastgraph.ops.dual import Dual
 from fastgraph.ops.row import Anything
 from fastgraph.sparsity import Pattern, flow, hessian, hessian_pattern, jacobian, jacobian_pattern
-from tests.random_graphs import ARITHMETIC, Seeded, plain_program, record
+from tests.random_graphs import ARITHMETIC, Seeded, an_immediate, plain_program, record
 from tests.rough import rough_interpreter
 from tests.test_dual import near_one as points
 from tests.test_dual import second_derivative
@@ -228,7 +228,7 @@ def one_op(op):
     graph = fg.Graph()
     xs = graph.inputs(*"xyz"[: op.arity])
     xs = xs if isinstance(xs, tuple | list) else [xs]
-    graph.output(FUNCTIONS[op.name](*xs, *(() if op.immediate is None else (3,))))
+    graph.output(FUNCTIONS[op.name](*xs, *an_immediate(op)))
     return plain_program(graph)
 
 

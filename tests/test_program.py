@@ -53,12 +53,12 @@ def wild_values(dtype, *local):
 
 
 def single_corruptions(parts, n_slots):
-    n_leaves, constants, runs, n_value_runs, operands, outputs = parts
+    n_leaves, constants, runs, n_value_runs, operands, outputs, tables = parts
     for k, field in product(range(len(runs)), RUN.names):
         for value in wild_values(RUN[field], int(runs[field][k]) + 1, int(runs[field][k]) - 1, len(TABLE), n_slots):
             changed = runs.copy()
             changed[field][k] = value
-            yield n_leaves, constants, changed, n_value_runs, operands, outputs
+            yield n_leaves, constants, changed, n_value_runs, operands, outputs, tables
     for which in (4, 5):
         for k in range(len(parts[which])):
             for value in wild_values(np.uint32, int(parts[which][k]) + 1, *range(n_slots - 8, n_slots + 2)):
@@ -67,8 +67,13 @@ def single_corruptions(parts, n_slots):
                 yield *parts[:which], changed, *parts[which + 1 :]
     for value in (*WILD, 2**63 - 1, 2**63, 2**64, n_leaves + 1, n_leaves - 1):
         if 0 <= value <= MAX_SLOTS:
-            yield value, constants, runs, n_value_runs, operands, outputs
-            yield n_leaves, constants, runs, value, operands, outputs
+            yield value, constants, runs, n_value_runs, operands, outputs, tables
+            yield n_leaves, constants, runs, value, operands, outputs, tables
+    for k in range(len(tables)):
+        for value in (0.0, 1.0, 2.0, 3.0, 4.0, 0.5, -1.0, 1e300, np.inf, np.nan, len(tables) - k):
+            changed = tables.copy()
+            changed[k] = value
+            yield n_leaves, constants, runs, n_value_runs, operands, outputs, changed
 
 
 @pytest.mark.parametrize("make", [sample, small])
@@ -122,12 +127,13 @@ def test_counts_out_of_range_or_of_another_type(name, value):
         )
 
 
-@pytest.mark.parametrize("which", [1, 2, 4, 5])
+@pytest.mark.parametrize("which", [1, 2, 4, 5, 6])
 def test_arrays_of_another_dtype_or_shape(which):
     parts = pieces(small().program)
     array = parts[which]
-    other = {1: np.float32, 2: None, 4: np.uint64, 5: np.int32}[which]
-    wrong = [array.reshape(1, -1), array.tolist(), None, array.tobytes(), array[:0].reshape(0, 0)]
+    other = {1: np.float32, 2: None, 4: np.uint64, 5: np.int32, 6: np.float32}[which]
+    wrong = [array.reshape(1, -1), array.tolist(), array.tobytes(), array[:0].reshape(0, 0)]
+    wrong += [None] if which != 6 else []  # tables there may be none
     wrong.append(array.astype([("opcode", "u4"), *RUN.descr[1:]]) if which == 2 else array.astype(other))
     wrong.append(array.astype(array.dtype.newbyteorder(">")))
     for value in wrong:
@@ -146,6 +152,9 @@ def test_constants_have_the_dtype_of_the_program():
     with pytest.raises(ProgramError, match="constants must be a one-dimensional array of float32"):
         Program(*parts, np.dtype(np.float32))
     parts[1] = parts[1].astype(np.float32)
+    with pytest.raises(ProgramError, match="tables must be a one-dimensional array of float32"):
+        Program(*parts, np.dtype(np.float32))
+    parts[6] = parts[6].astype(np.float32)
     assert Program(*parts, np.dtype(np.float32)).dtype == np.float32
     with pytest.raises(ProgramError, match="constants must be a one-dimensional array of float64"):
         Program(*parts)
@@ -159,6 +168,7 @@ def test_immediates_that_float32_cannot_hold(n):
     parts[1] = parts[1].astype(np.float32)
     parts[2]["immediate"] = n
     assert Program(parts[0], np.empty(0), *parts[2:]).dtype == np.float64
+    parts[6] = parts[6].astype(np.float32)
     with pytest.raises(ProgramError, match=f"immediate {n} is out of the op's range"):
         Program(*parts, np.dtype(np.float32))
 

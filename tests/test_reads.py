@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastgraph.ops import MAX_ARITY, OPS, TABLE, contribution
-from fastgraph.ops.accuracy import arguments
+from fastgraph.ops.accuracy import arguments, immediate_lanes
 from fastgraph.ops.arrays import READS
 from fastgraph.program import DTYPES
 from tests.bits import bits
@@ -17,7 +17,7 @@ POISONS = (np.nan, np.inf, -0.0, 1e-30, -1e30)
 
 def shares(op, m, weight, r, operands, n):
     """What the op hands to each operand, as arrays of one shape; None where nothing flows."""
-    immediate = () if n is None else (np.full(weight.shape, n, m.dtype),)
+    immediate = immediate_lanes(op, n, weight.shape, m.dtype)
     with np.errstate(all="ignore"):
         partials = op.partials(m, r, *operands, *immediate)
         given = [contribution(m, weight, partial) for partial in partials]
@@ -31,7 +31,7 @@ def wrongly_unread(op, dtype):
     for n, operands in arguments(op, 40, seed=5, dtype=dtype)[:3]:
         operands = operands[:, : 30 if slow else 400]
         weight = np.random.default_rng(op.code).normal(size=operands.shape[1]).astype(dtype)
-        immediate = () if n is None else (np.full(weight.shape, n, dtype),)
+        immediate = immediate_lanes(op, n, weight.shape, dtype)
         with np.errstate(all="ignore"):
             r = np.broadcast_to(m.floats(op.apply(m, *operands, *immediate)), weight.shape)
         right = shares(op, m, weight, r, operands, n)

@@ -36,6 +36,7 @@ def test_the_gradient_of_the_sweep(seed):
     symbolic = graph.gradient(fg.Expr(graph, int(node)))
     fresh = fg.Graph()
     fresh._rows, fresh._constants, fresh._arguments = graph._rows, graph._constants, graph._arguments
+    fresh._tables = graph._tables
     fresh.output(np.array([fg.Expr(fresh, d.node) for d in symbolic], object))
     recorded = fresh.compile()
     leaves = input_sets(seed, 3, 60, special=0.0)

@@ -6,6 +6,7 @@ import pytest
 import fastgraph as fg
 from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
 from fastgraph.ops import OPS, TABLE, contribution
+from fastgraph.ops.accuracy import immediate_lanes
 from fastgraph.ops.arrays import ARITY, IMMEDIATE
 from fastgraph.ops.dual import tangent_of
 from fastgraph.passes import templates as module
@@ -34,6 +35,8 @@ SETS = 40
 
 def immediates(op):
     """Those whose derivatives have an immediate that the op takes."""
+    if op.has_table:
+        return op.domain.immediates
     low, high = op.immediate or (0, 0)
     return [n for n in op.domain.immediates if low < n < high and abs(n) < 30][:5] or [0]
 
@@ -43,7 +46,7 @@ def row_of(op, n=0):
     row = np.zeros((1, N_COLUMNS), np.uint32)
     row[0, 0], row[0, 1 : 1 + op.arity] = op.code, range(op.arity)
     if op.immediate is not None:
-        row[0, 1 + op.arity] = np.uint32(n & 0xFFFFFFFF)
+        row[0, 1 + op.arity] = 0 if op.has_table else np.uint32(n & 0xFFFFFFFF)
     return row
 
 
@@ -55,7 +58,7 @@ def values_at_places(op, n, seed=0):
         low, high = (max(op.domain.intervals[k][0], -3.0), min(op.domain.intervals[k][1], 3.0))
         ordinary = rng.uniform(low, high, SETS)
         values[k] = np.where(rng.random(SETS) < 0.6, ordinary, rng.choice(op.domain.specials[k], SETS))
-    given = () if op.immediate is None else (np.full(SETS, float(n)),)
+    given = () if op.immediate is None else immediate_lanes(op, n, SETS)
     values[RESULT] = op.apply(NumPyMachine(), *values[: op.arity], *given)
     return values
 
@@ -78,7 +81,7 @@ def computed(templates, number, values):
 def expected_of(rule, op, pattern, masked, values, n):
     """The same rule on NumPy arrays."""
     m = RecordedRules()
-    given = () if op.immediate is None else (np.full(SETS, float(n)),)
+    given = () if op.immediate is None else immediate_lanes(op, n, SETS)
     operands, result = list(values[: op.arity]), values[RESULT]
     if rule is tangent_rule:
         tangents = [values[ABOUT + k] if pattern >> k & 1 else None for k in range(op.arity)]

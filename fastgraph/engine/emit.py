@@ -20,6 +20,7 @@ class Arm:
     """One arm while it is emitted: the run's pointers and numbers, with the loops and accesses its code is made of."""
 
     align = 8
+    tables = None  # where the program's tables begin, in forward sweeps
 
     def __init__(self, builder, op, **run):
         self.builder = builder
@@ -96,6 +97,8 @@ class Arm:
     def _immediate(self, m):
         if self.op.immediate is None:
             return ()
+        if self.op.has_table:  # partials read none
+            return (self.at(self.tables, self.immediate, m.element) if self.tables is not None else None,)
         return (m.broadcast(self.builder.sitofp(self.immediate, m.element)),)
 
     def value(self, m, xs):
@@ -158,6 +161,8 @@ class _Probe(Anything):
 
 
 def is_expensive(op, partials):
+    if op.has_table:
+        return not partials
     probe = _Probe()
     operands = [probe] * (op.arity + (op.immediate is not None))
     if partials:

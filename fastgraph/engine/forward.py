@@ -22,6 +22,7 @@ class Forward:
 
     n_leaves: int
     constants: np.ndarray
+    tables: np.ndarray
     runs: np.ndarray
     operands: np.ndarray
     outputs: np.ndarray
@@ -48,4 +49,4 @@ def forward_of(program):
     plan = schedule(columns, program.n_leaves)
     operands, outputs = plan.operands.astype(np.uint32), plan.outputs.astype(np.uint32)
     padded = np.concatenate([operands, np.zeros(PADDING, np.uint32)])
-    return Forward(program.n_leaves, columns.constants, runs_of(plan), padded[: len(operands)], outputs)
+    return Forward(program.n_leaves, columns.constants, program.tables, runs_of(plan), padded[: len(operands)], outputs)

@@ -133,14 +133,31 @@ class Lanes:
             table.global_constant = True
             table.initializer = ir.Constant(kind, values)
         zero = ir.Constant(_I64, 0)
+        return self._gathered(index, lambda i: self.builder.load(self.builder.gep(table, [zero, i])))
+
+    def _gathered(self, index, load):
+        """``load(i)`` in every lane."""
         if self.width == 1:
-            return Floats(self, self.builder.load(self.builder.gep(table, [zero, index.v])))
+            return Floats(self, load(index.v))
         gathered = ir.Constant(self.type_of(Floats), ir.Undefined)
         for lane in range(self.width):
             at = ir.Constant(_I32, lane)
-            element = self.builder.load(self.builder.gep(table, [zero, self.builder.extract_element(index.v, at)]))
+            element = load(self.builder.extract_element(index.v, at))
             gathered = self.builder.insert_element(gathered, element, at)
         return Floats(self, gathered)
+
+    def size(self, table):
+        """How many numbers a table has that begins at the address ``table`` with their number."""
+        return self.to_int(self.broadcast(self.builder.load(table, typ=self.element)))
+
+    def entry(self, table, index):
+        """The number at ``index`` of such a table; the caller keeps it in range."""
+
+        def load(i):
+            at = self.builder.gep(table, [self.builder.add(i, ir.Constant(i.type, 1))], source_etype=self.element)
+            return self.builder.load(at, typ=self.element)
+
+        return self._gathered(index, load)
 
     # -- masks and control --------------------------------------------------------------------------------
     def where(self, mask, x, y):

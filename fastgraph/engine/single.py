@@ -94,7 +94,7 @@ def _operand_lanes(arm, m, k, i):
 
 
 def _codegen(emit_arm, rows=TABLE):
-    """Code of a run: ``(opcode, flags, immediate, count, operands, first, values[, adjoints])``."""
+    """Code of a run: ``(opcode, flags, immediate, count, operands, first, values, tables or adjoints)``."""
 
     def codegen(context, builder, signature, args):
         # Without it LLVM clones every loop for each combination of flags: twice the compile time, no gain in speed.
@@ -104,7 +104,9 @@ def _codegen(emit_arm, rows=TABLE):
         here = [builder.gep(base, [first], inbounds=True, source_etype=F64) for base in buffers]
         run = {"flags": flags, "immediate": immediate, "count": count, "operands": operands}
         run |= {"values": buffers[0], "results": here[0]}
-        if len(buffers) > 1:
+        if emit_arm is _forward_arm:
+            run |= {"tables": buffers[1]}
+        else:
             run |= {"adjoints": buffers[1], "weights": here[1]}
             with builder.goto_entry_block():
                 run["spill"] = builder.alloca(F64, MAX_ARITY * WIDTH)
@@ -117,9 +119,9 @@ def _codegen(emit_arm, rows=TABLE):
 
 
 @intrinsic
-def forward_run(typingctx, opcode, flags, immediate, count, operands, first, values):
+def forward_run(typingctx, opcode, flags, immediate, count, operands, first, values, tables):
     """Compute the results of one run."""
-    return types.void(*[types.intp] * 7), _codegen(_forward_arm, (*TABLE, *PAIRS))
+    return types.void(*[types.intp] * 8), _codegen(_forward_arm, (*TABLE, *PAIRS))
 
 
 @intrinsic

@@ -24,6 +24,7 @@ class Fused:
     code: int
 
     immediate = None
+    has_table = False
 
     @property
     def name(self):

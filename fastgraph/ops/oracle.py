@@ -164,6 +164,17 @@ class Oracle:
     def fma(self, x, y, z):
         return Real(x) * y + z
 
+    def interval(self, x, knots):
+        x = Real(x)
+        return x if x.isnan else Real(max(sum(Real(knot) <= x for knot in knots) - 1, 0))
+
+    def lookup(self, x, numbers):
+        x = Real(x)
+        if x.isnan:
+            return x
+        place = min(max(x.value, 0), len(numbers) - 1)
+        return Real(float(numbers[int(place)]))
+
     def hypot(self, x, y):
         x, y = self.abs(x), self.abs(y)
         return Real(INF) if x == INF or y == INF else Real(_mp.sqrt(x.value**2 + y.value**2))

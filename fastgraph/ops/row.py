@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 MAX_ARITY = 3
 
 # Flags of a run in a program: bits 0 to 2 say which operands an adjoint flows to.
@@ -32,7 +34,7 @@ class Domain:
 
     intervals: tuple[tuple[float, float], ...]
     specials: tuple[tuple[float, ...], ...] = ()
-    immediates: tuple[int, ...] = ()
+    immediates: tuple = ()  # integers, or tables of numbers
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Op:
         One line.
     immediate
         ``(lowest, highest)`` of the integer immediate ``n``, or None.
+    has_table
+        Whether the immediate says where among the program's tables one begins; the rules get that table for ``n``.
     domain
         Where to test, see :class:`Domain`.
     ulps
@@ -83,6 +87,7 @@ class Op:
     ufunc: str = ""
     operator: str = ""
     switch: Callable | None = None
+    has_table: bool = False
     code: int = field(default=-1, compare=False)
 
     @cached_property
@@ -118,6 +123,12 @@ class Op:
             parts = (partial.mask, partial.partial) if isinstance(partial, Only) else (partial,)
             read.update(*(part.names for part in parts if isinstance(part, Trace)))
         return tuple(name in read for name in names)
+
+    def given(self, n, tables, dtype=np.float64):
+        """What the rules take for the immediate ``n`` on NumPy's arrays: nothing, a number or a table."""
+        if self.immediate is None:
+            return ()
+        return (table_at(tables, n) if self.has_table else np.dtype(dtype).type(n),)
 
     def apply(self, m, *args):
         """The op's value in algebra ``m``: ``args`` are the operands, then the immediate if the op has one."""
@@ -175,3 +186,8 @@ def contribution(m, weight, partial):
         if partial == -1:
             return -weight
     return weight * partial
+
+
+def table_at(tables, start):
+    """The numbers of the table that begins at ``start``, with how many there are, of 1-d ``tables``."""
+    return tables[start + 1 : start + 1 + int(tables[start])]

@@ -45,6 +45,10 @@ def at_integer(m, r, x):
     return x - m.rint(x)
 
 
+def at_knot(m, r, x, table):
+    return m.minimum(m.abs(x - m.lookup(r, table)), m.abs(x - m.lookup(r + 1.0, table)))
+
+
 def at_half(m, r, x):
     return 0.5 - m.abs(x - r)
 

@@ -10,6 +10,7 @@ from fastgraph.ops import rules
 from fastgraph.ops.row import Domain, Only, Op
 
 INF, NAN = math.inf, math.nan
+TABLES = 0, 2**31 - 1  # places where a table may begin
 TINY, HUGE, SUBNORMAL = 2.2250738585072014e-308, 1.7976931348623157e308, 5e-324
 ANY = (-1e3, 1e3)
 EDGES = (0.0, -0.0, 1.0, -1.0, INF, -INF, NAN, SUBNORMAL, -SUBNORMAL, TINY, HUGE, -HUGE)
@@ -17,6 +18,7 @@ EDGES = (0.0, -0.0, 1.0, -1.0, INF, -INF, NAN, SUBNORMAL, -SUBNORMAL, TINY, HUGE
 ONE = Domain((ANY,), (EDGES,))
 TWO = Domain((ANY, ANY), (EDGES, EDGES))
 POWERS = (0, 1, 2, 3, 4, 5, 7, 17, 100, -1, -2, -3, -8, 1025, 2**31 - 1, -(2**31))
+KNOTS = (0.5,), (-1.0, 0.0), (-2.0, -1.5, -0.0, 0.25, 1.0, 3.0, 5.5, 7.0, 7.5)
 LOGICAL = Domain(((-2.0, 2.0),) * 2, ((0.0, -0.0, 1.0, NAN, INF),) * 2)
 
 
@@ -180,4 +182,14 @@ ROWS = [
        domain=_one(0.0, 1e6), ulps=0),
     Op("sech", 1, lambda m, r, x: (-(r * m.tanh(x)),), None, "hyperbolic secant, 1 / cosh(x)",
        domain=_one(-745.0, 745.0, 710.5, -745.2), ulps=2),
+    # -- tables ---------------------------------------------------------------------------------------------
+    Op("interval", 1, rules.flat(1), None,
+       "the number of the last knot that is not above x, 0 if there is none; the knots are constant, and increase",
+       immediate=TABLES, has_table=True, ulps=0, switch=rules.at_knot,
+       domain=Domain(((-3.0, 9.0),), ((*EDGES, 0.25, 7.5),), KNOTS)),
+    # Without a switch: where it jumps is where the op that computes the place does.
+    Op("lookup", 1, rules.flat(1), None,
+       "the number at place x of a constant table, x rounded toward zero; that at the nearest end if there is none",
+       immediate=TABLES, has_table=True, ulps=0,
+       domain=Domain(((-3.0, 9.0),), (EDGES,), ((0.5,), (-1.0, 3.5, 0.125, -0.0, INF, NAN, 2.0)))),
 ]

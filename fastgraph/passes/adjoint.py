@@ -11,7 +11,7 @@ from fastgraph.graph import N_COLUMNS
 from fastgraph.jit import adaptive, helper
 from fastgraph.ops import OPS
 from fastgraph.ops.arrays import ARITY, FLOWS, IMMEDIATE
-from fastgraph.passes.columns import NO_MASK, Columns
+from fastgraph.passes.columns import NO_MASK
 from fastgraph.passes.flow import branch_masks
 from fastgraph.passes.templates import (
     MASK,
@@ -63,7 +63,7 @@ def adjoint(columns, wrt, weights=None):
         len(fixed),
     )  # fmt: skip
     found = adjoints[wrt]
-    return Columns(out[:end], np.concatenate([constants, pool]), np.where(found < 0, zero, found))
+    return columns.change(out[:end], np.concatenate([constants, pool]), np.where(found < 0, zero, found))
 
 
 @adaptive

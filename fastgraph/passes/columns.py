@@ -3,7 +3,7 @@
 In: what a ``Recorder`` holds. Out: immutable-by-convention arrays; a pass returns new ones.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,12 +24,23 @@ class Columns:
         Nodes.
     masks : int64 (n,) or None
         Per node, the node whose truth gates what it contributes to adjoints, or ``NO_MASK``.
+    tables : float64
+        As of a ``Program``: passes hand them on as they are.
     """
 
     rows: np.ndarray
     constants: np.ndarray
     outputs: np.ndarray
     masks: np.ndarray | None = None
+    tables: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    def change(self, rows=None, constants=None, outputs=None, masks=None):
+        """These columns with other rows, constants or outputs; without masks, unless they are given."""
+        rows, constants, outputs = (
+            old if new is None else new
+            for old, new in ((self.rows, rows), (self.constants, constants), (self.outputs, outputs))
+        )
+        return Columns(rows, constants, outputs, masks, self.tables)
 
     def __len__(self):
         return len(self.rows)

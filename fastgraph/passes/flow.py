@@ -11,7 +11,7 @@ from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
 from fastgraph.jit import adaptive, helper
 from fastgraph.ops import OPS
 from fastgraph.ops.arrays import ARITY, FLOWS, SCALES
-from fastgraph.passes.columns import NO_MASK, Columns
+from fastgraph.passes.columns import NO_MASK
 
 _NAMES = ("logical_and", "logical_not", "logical_or", "where")
 LOGICAL_AND, LOGICAL_NOT, LOGICAL_OR, WHERE = range(len(_NAMES))
@@ -69,7 +69,7 @@ def branch_masks(columns):
     masks = np.full(len(rows), NO_MASK, np.int64)
     extra = _point(rows, masks, np.flatnonzero(gated), conditions, CODES)
     masks = np.concatenate([masks, np.full(len(extra), NO_MASK)])
-    return Columns(np.concatenate([rows, extra]), columns.constants, columns.outputs, masks)
+    return columns.change(np.concatenate([rows, extra]), masks=masks)
 
 
 @adaptive

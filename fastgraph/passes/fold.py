@@ -8,7 +8,6 @@ import numpy as np
 from fastgraph.graph import CONSTANT, INPUT
 from fastgraph.jit import adaptive
 from fastgraph.ops.arrays import ARITY
-from fastgraph.passes.columns import Columns
 from fastgraph.passes.prune import prune
 
 
@@ -21,12 +20,12 @@ def fold(columns, evaluate):
     wanted = np.flatnonzero(_constant_nodes(columns.rows, columns.outputs, ARITY))
     if not len(wanted):
         return columns
-    values = evaluate(prune(Columns(columns.rows, columns.constants, wanted)))
+    values = evaluate(prune(columns.change(outputs=wanted)))
     rows = columns.rows.copy()
     rows[wanted] = 0
     rows[wanted, 0] = CONSTANT
     rows[wanted, 1] = len(columns.constants) + np.arange(len(wanted))
-    return Columns(rows, np.concatenate([columns.constants, values]), columns.outputs)
+    return columns.change(rows, np.concatenate([columns.constants, values]))
 
 
 @adaptive

@@ -5,11 +5,9 @@ In: ``Columns``. Out: ``Columns``, with the numbers that the program's slots wil
 
 import numpy as np
 
-from fastgraph.passes.columns import Columns
-
 
 def narrow(columns, dtype):
     """Round every constant to ``dtype``: once, to nearest, to infinity where it is too large."""
     with np.errstate(over="ignore", invalid="ignore"):
         rounded = columns.constants.astype(dtype).astype(np.float64)
-    return Columns(columns.rows, rounded, columns.outputs, columns.masks)
+    return columns.change(constants=rounded, masks=columns.masks)

@@ -9,7 +9,6 @@ import numpy as np
 from fastgraph.graph import CONSTANT, INPUT
 from fastgraph.jit import adaptive
 from fastgraph.ops.arrays import ARITY, FORWARD_ARITY, FUSES
-from fastgraph.passes.columns import Columns
 
 # A kind of pair that is rarer than one row in so many parts runs more than it saves: without them, tangents of 10,000
 # operations, half of them elementary functions, take 0.84 of the time of no pairs, with them 0.89.
@@ -24,7 +23,7 @@ def pair(columns):
     rare = rare[rare >= len(ARITY)]
     if counts[rare].any():
         rows, outputs = _paired(columns.rows, columns.outputs, np.where(np.isin(FUSES, rare), -1, FUSES), FORWARD_ARITY)
-    return Columns(rows, columns.constants, outputs)
+    return columns.change(rows, outputs=outputs)
 
 
 @adaptive

@@ -1,20 +1,36 @@
 """Prune: drop what no output needs. In: ``Columns``. Out: ``Columns`` with fewer rows, in the same order."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from fastgraph.graph import CONSTANT, INPUT
 from fastgraph.jit import adaptive
-from fastgraph.ops.arrays import ARITY
-from fastgraph.passes.columns import NO_MASK, Columns
+from fastgraph.ops.arrays import ARITY, HAS_TABLE
+from fastgraph.passes.columns import NO_MASK
 
 
 def prune(columns):
-    """Keep the nodes that outputs, and masks of kept nodes, depend on; keep only the constants in use."""
+    """Keep the nodes that outputs, and masks of kept nodes, depend on, and only the constants and tables in use."""
     masks = np.empty(0, np.int64) if columns.masks is None else columns.masks
     needed = needed_by(columns.rows, columns.outputs, masks, ARITY)
     rows, constants, renamed = _compact(columns.rows, columns.constants, needed, ARITY)
     kept = None if columns.masks is None else _rename_masks(columns.masks, needed, renamed, len(rows))
-    return Columns(rows, constants, renamed[columns.outputs], kept)
+    return _with_used_tables(columns.change(rows, constants, renamed[columns.outputs], kept))
+
+
+def _with_used_tables(columns):
+    """``columns`` with the tables that rows name, in their order."""
+    codes, tables = columns.rows[:, 0], columns.tables
+    if not len(tables):
+        return columns
+    at = np.flatnonzero(HAS_TABLE[np.minimum(codes, len(HAS_TABLE) - 1)] & (codes < len(HAS_TABLE)))
+    starts, which = np.unique(columns.rows[at, 2], return_inverse=True)  # after the one operand
+    ends = starts + 1 + tables[starts].astype(np.int64)
+    used = [tables[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    rows, moved = columns.rows.copy(), np.cumsum([0, *map(len, used)])
+    rows[at, 2] = moved[which]
+    return replace(columns, rows=rows, tables=np.concatenate([tables[:0], *used]))
 
 
 @adaptive

@@ -10,7 +10,6 @@ from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
 from fastgraph.jit import adaptive, bits_of, from_bits, helper
 from fastgraph.ops import OPS
 from fastgraph.ops.arrays import ARITY, COMMUTATIVE, IMMEDIATE
-from fastgraph.passes.columns import Columns
 
 # The opcodes that rules speak of, passed as an array: compiled code on disk must not hold numbers that the table gives.
 _NAMES = ("abs", "add", "div", "eq", "logical_not", "mul", "ne", "neg", "powi", "reciprocal", "square", "sub", "where")
@@ -26,7 +25,7 @@ def simplify(columns, dtype=np.float64):
     rows, constants, renamed = _rewrite(
         columns.rows, columns.constants, extra, largest, CODES, ARITY, COMMUTATIVE, IMMEDIATE
     )
-    return Columns(rows, constants, renamed[columns.outputs])
+    return columns.change(rows, constants, renamed[columns.outputs])
 
 
 @adaptive

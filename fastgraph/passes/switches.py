@@ -11,13 +11,12 @@ from fastgraph.graph import INPUT
 from fastgraph.jit import adaptive
 from fastgraph.ops import TABLE
 from fastgraph.ops.arrays import ARITY, FLOWS, IMMEDIATE
-from fastgraph.passes.columns import Columns
 from fastgraph.passes.templates import N_PLACES, RESULT, constant_rows, instantiate, node_at, templates_of
 
 
 def switch_rule(op, pattern, masked, places, n):
     """What is zero at the op's switch."""
-    return [op.switch(Symbols(), places[RESULT], *places[: op.arity])]
+    return [op.switch(Symbols(), places[RESULT], *places[: op.arity], *n)]
 
 
 def switches(columns):
@@ -44,7 +43,7 @@ def switches(columns):
         rows, nodes, numbers, n, np.zeros(N_PLACES + templates.longest, np.int64), templates.starts, templates.counts,
         templates.rows, templates.results[:, 0], ARITY, IMMEDIATE, out, len(fixed),
     )  # fmt: skip
-    return Columns(out, np.concatenate([columns.constants, templates.constants]), found), nodes
+    return columns.change(out, np.concatenate([columns.constants, templates.constants]), found), nodes
 
 
 @adaptive

@@ -9,7 +9,6 @@ import numpy as np
 from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
 from fastgraph.jit import adaptive
 from fastgraph.ops.arrays import ARITY, FLOWS, IMMEDIATE
-from fastgraph.passes.columns import Columns
 from fastgraph.passes.templates import (
     ABOUT,
     N_PLACES,
@@ -64,7 +63,7 @@ def tangent(columns, seeds, limit=None):
     outputs = tangents[columns.outputs].T.ravel()
     outputs = np.where(outputs < 0, one + 1, outputs)
     outputs = np.concatenate([renamed[columns.outputs], outputs])
-    return Columns(out, np.concatenate([constants, pool]), outputs), renamed
+    return columns.change(out, np.concatenate([constants, pool]), outputs), renamed
 
 
 @adaptive

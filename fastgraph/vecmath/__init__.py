@@ -17,6 +17,7 @@ on masks                              ``& | ^ ~``
 ``m.to_int(x)``, ``m.to_float(i)``    conversion (truncating; in range, or the lane's result is unspecified)
 ``m.shr(i, k)``                       logical shift right
 ``m.table(values, i)``                ``values[i]`` from a constant table
+``m.size(t)``, ``m.entry(t, i)``      of a table that an op of the program names; ``i`` in range
 ``m.where(mask, x, y)``               selection, lane by lane
 ``m.rare(mask, slow, fast)``          ``where(mask, slow(), fast)``; ``slow`` runs only if some lane asks for it
 ``m.loop(state, condition, body)``    a while loop over a tuple of lanes; finished lanes must pass through unchanged
@@ -41,6 +42,7 @@ from fastgraph.vecmath import (
     single,
     single_wide,
     special,
+    tables,
     trigonometric,
 )
 from fastgraph.vecmath._registry import FUNCTIONS, SINGLE, function, variant
@@ -59,5 +61,6 @@ __all__ = [
     "single",
     "single_wide",
     "special",
+    "tables",
     "trigonometric",
 ]
