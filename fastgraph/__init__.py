@@ -18,6 +18,7 @@ The pipeline, in import order: ``ops`` (one row an op) → ``expr``, ``expr_arra
 from fastgraph import functions as _functions
 from fastgraph import numpy_functions as _numpy_functions  # noqa: F401  (NumPy's protocol for expressions)
 from fastgraph.compiler import Graph
+from fastgraph.custom_op import custom_op
 from fastgraph.engine.pool import get_num_threads, set_num_threads
 from fastgraph.errors import (
     ArgumentError,
@@ -58,6 +59,7 @@ __all__ = [
     "ProgramError",
     "ShapeError",
     "cubic_spline",
+    "custom_op",
     "function",
     "get_num_threads",
     "interp",

@@ -141,7 +141,7 @@ class Graph(Recorder):
         if not self.outputs:
             raise GraphError(f"{self!r} has no outputs: declare one with graph.output(expr) before compile()")
         n_leaves = sum(argument.size for argument in self.arguments)
-        program = optimised(Columns(*self.columns(), tables=self.tables), n_leaves, dtype)
+        program = optimised(Columns(*self.columns(), None, self.tables, self.functions), n_leaves, dtype)
         return Function(program, self.arguments, self.outputs, self.name)
 
 

@@ -12,7 +12,7 @@ from fastgraph.expr import Expr
 from fastgraph.expr_array import ExprArray, graph_of, nodes_of
 from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
 from fastgraph.layout import common_batch
-from fastgraph.ops.arrays import ARITY, HAS_TABLE
+from fastgraph.ops.arrays import ARITY, CALLS, HAS_TABLE
 
 SEARCHED = 100  # elements of a list: a call with a long one should not take twice as long
 _EXPRESSIONS, _SEQUENCES = {Expr, ExprArray}, {list, tuple, np.ndarray}
@@ -125,15 +125,17 @@ def _repeated(graph, columns, leaves):
     there[:, constants] = graph.constant_nodes(columns.constants[rows[constants, 1]])
     first = len(graph)
     graph.need_room(n_sets * len(at))
-    starts = graph.add_tables(columns.tables)
+    starts, numbers = graph.add_tables(columns.tables), [graph.function_number(f) for f in columns.functions]
     there[:, at] = first + np.arange(n_sets)[:, None] * len(at) + np.arange(len(at))
     made = np.empty((n_sets, len(at), N_COLUMNS), np.uint32)
     made[:] = rows[at]
     for k in range(N_COLUMNS - 1):
         used = np.flatnonzero(k < ARITY[codes[at]])
         made[:, used, 1 + k] = there[:, rows[at[used], 1 + k]]
-    tabled = np.flatnonzero(HAS_TABLE[codes[at]])
-    made[:, tabled, 2] = starts[rows[at[tabled], 2]]  # their one operand comes first
+    for named, here in ((HAS_TABLE, starts), (CALLS, np.array(numbers, np.int64))):
+        which = np.flatnonzero(named[codes[at]])
+        column = 1 + ARITY[codes[at[which]]]
+        made[:, which, column] = here[rows[at[which], column]]
     graph.append(made.reshape(-1, N_COLUMNS), ())
     return there[:, columns.outputs]
 

@@ -99,8 +99,8 @@ def _operation(op, *operands):
 
 def checked_immediate(op, n, graph):
     """``n`` as an int in the range of the op's immediate; of a table of numbers, its place in the graph."""
-    if op.has_table and not isinstance(n, int):
-        return graph.table(_numbers(op, n))
+    if op.names and not isinstance(n, int):
+        return graph.table(_numbers(op, n)) if op.names == "table" else graph.function_number(n)
     try:
         n = operator.index(n)
     except TypeError:
@@ -126,11 +126,13 @@ def _numbers(op, table):
     return numbers
 
 
-def _immediate_operation(op, x, n):
-    if not isinstance(x, Expr):
-        raise ExprError(f"fg.{op.name} records an operation on an expression, not on {x!r}")
-    n = checked_immediate(op, n, x.graph)
-    return Expr(x.graph, x.graph.record(op.code, x.node, n & 0xFFFFFFFF))
+def _immediate_operation(op, *operands):
+    *xs, n = operands
+    graph = next((x.graph for x in xs if isinstance(x, Expr)), None)
+    if graph is None or len(xs) != op.arity:
+        raise ExprError(f"fg.{op.name} records an operation on an expression, not on {xs[0]!r}")
+    n = checked_immediate(op, n, graph)
+    return Expr(graph, graph.record(op.code, *map(graph.node_of, xs), n & 0xFFFFFFFF))
 
 
 def _power(x, y):
@@ -195,10 +197,9 @@ def _ternary(op):
 
 
 def _with_immediate(op):
-    def function(x, n):
-        return _immediate_operation(op, x, n)
-
-    return function
+    if op.arity == 1:
+        return lambda x, n: _immediate_operation(op, x, n)
+    return lambda x, y, n: _immediate_operation(op, x, y, n)
 
 
 def _make_function(op):

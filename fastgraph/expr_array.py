@@ -233,10 +233,10 @@ def elementwise(op, *operands):
     return record(op, graph, [np.asarray(nodes_of(graph, x)) for x in operands])
 
 
-def with_immediate(op, x, n):
+def with_immediate(op, xs, n):
     """Record an op with an integer immediate, which is in its range."""
-    graph = graph_of([x])
-    return record(op, graph, [np.asarray(nodes_of(graph, x))], n & 0xFFFFFFFF)
+    graph = graph_of(xs)
+    return record(op, graph, [np.asarray(nodes_of(graph, x)) for x in xs], n & 0xFFFFFFFF)
 
 
 def power(x, y):
@@ -250,7 +250,7 @@ def power(x, y):
         if whole.all():
             distinct = np.unique(exponents)
             if len(distinct) == 1 and np.broadcast_shapes(np.shape(x), exponents.shape) == np.shape(x):
-                return with_immediate(_POWI, x, int(distinct[0]))
+                return with_immediate(_POWI, [x], int(distinct[0]))
         if whole.any():
             return _powers(x, exponents, whole)
     return elementwise(_POW, x, y)

@@ -22,7 +22,7 @@ from fastgraph.ops import OPS, TABLE
 MAX_CHARACTERS = 1_000_000
 CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan}
 
-_CALLS = {**{op.name: FUNCTIONS[op.name] for op in TABLE if not op.has_table}, "clip": clip, "relu": relu}
+_CALLS = {**{op.name: FUNCTIONS[op.name] for op in TABLE if not op.names}, "clip": clip, "relu": relu}
 _ARITIES = {name: len(inspect.signature(function).parameters) for name, function in _CALLS.items()}
 
 # Precedences are Python's; a comparison does not chain, ** groups from the right, and the rest from the left.

@@ -417,7 +417,7 @@ class Function(Composition, Derivatives):
         return cls(*saving.from_bytes(data))
 
     def __reduce__(self):
-        return Function.from_bytes, (self.to_bytes(),)
+        return saving.reduced(self)
 
     def __repr__(self):
         arguments = ", ".join(a.name + (str(list(a.shape)) if a.shape else "") for a in self.arguments)

@@ -27,10 +27,13 @@ def _make_function(op):
     def ternary(x, y, z):
         return scalar(x, y, z) if is_operand(x) and is_operand(y) and is_operand(z) else elementwise(op, x, y, z)
 
-    def immediate(x, n):
-        if is_operand(x):
-            return scalar(x, n)
-        return with_immediate(op, x, expr.checked_immediate(op, n, graph_of([x])))
+    def immediate(*operands):
+        *xs, n = operands
+        if op.names and isinstance(n, int):
+            raise ExprError(f"fg.{op.name} takes a {op.names}, not {n!r}")
+        if all(map(is_operand, xs)):
+            return scalar(*operands)
+        return with_immediate(op, xs, expr.checked_immediate(op, n, graph_of(xs)))
 
     plain = powers if op.name == "pow" else (unary, binary, ternary)[op.arity - 1]
     function = immediate if op.immediate else plain

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastgraph.callee import Callee, callee_of
 from fastgraph.errors import ExprError, GraphError
 from fastgraph.expr import Expr
 from fastgraph.expr_array import ExprArray, nodes_of
@@ -66,6 +67,7 @@ class Recorder:
         self._output_nodes = []
         self._tables = array("d")
         self._table_starts = {}
+        self._functions = {}
 
     # -- declaring ----------------------------------------------------------------------------------------
     def input(self, name=None, shape=()):
@@ -143,6 +145,16 @@ class Recorder:
         """The tables of numbers that ops name, as of a ``Program``."""
         return np.array(self._tables, np.float64)
 
+    @property
+    def functions(self):
+        """The functions that ops call, as of a ``Program``."""
+        return tuple(self._functions)
+
+    def refers(self, first, nodes):
+        """Whether a row from node ``first`` on has one of ``nodes`` among its operands, or might have."""
+        rows = np.array(self._rows[N_COLUMNS * first :], np.int64).reshape(-1, N_COLUMNS)
+        return bool(np.isin(rows[:, 1:], nodes).any())
+
     def argument(self, name):
         """What :meth:`input` or :meth:`parameter` returned for ``name``.
 
@@ -173,6 +185,12 @@ class Recorder:
             starts[at] = self.table(numbers)
             at += 1 + len(numbers)
         return starts
+
+    def function_number(self, function):
+        """The number of a function that ops call: a ``Callee``, or what it is made of."""
+        if not isinstance(function, Callee):
+            function = callee_of(function)
+        return self._functions.setdefault(function, len(self._functions))
 
     def table(self, numbers):
         """Where the table of these numbers begins, float64 (k,); equal bits share one.

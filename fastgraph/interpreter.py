@@ -19,7 +19,7 @@ def operations(program):
         columns = op.arity + bool(flags & MASKED)
         operands = program.operands[at : at + columns * count].reshape(columns, count).T.tolist()
         for i, row in enumerate(operands):
-            n = op.given(immediate, program.tables, program.dtype)
+            n = op.given(immediate, program, program.dtype)
             mask = row[op.arity] if flags & MASKED else None
             yield op, slot + i, row[: op.arity], n, mask, flags, k >= program.n_value_runs
         slot += count
@@ -62,8 +62,8 @@ def constant_outputs(program):
         for opcode, _, immediate, count in program.runs.tolist():
             op = TABLE[opcode]
             operands = program.operands[at : at + op.arity * count].reshape(op.arity, count)
-            n = op.given(immediate, program.tables, program.dtype)
-            n = n if op.has_table else [np.full(count, number) for number in n]
+            n = op.given(immediate, program, program.dtype)
+            n = n if op.names else [np.full(count, number) for number in n]
             values[slot : slot + count] = op.apply(m, *values[operands], *n)
             slot += count
             at += op.arity * count

@@ -19,13 +19,11 @@ _PACKAGE = Path(__file__).resolve().parent
 
 # Held while Numba compiles or loads for us. A fork waits for it: the child would inherit Numba's own locks as they are,
 # with no thread in it to release them.
-_compiling = threading.RLock()
+compiling = threading.RLock()
 _made: dict[tuple, tuple] = {}
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release
-    )
+    os.register_at_fork(before=compiling.acquire, after_in_parent=compiling.release, after_in_child=compiling.release)
 
 
 def once(build, *args):
@@ -35,7 +33,7 @@ def once(build, *args):
 
 
 def _make(build, args):
-    with _compiling:
+    with compiling:
         if (build, args) not in _made:
             _made[build, args] = build(*args)
         return _made[build, args]
@@ -110,7 +108,7 @@ class adaptive:  # noqa: N801  (a decorator)
         return sheltered(lambda: self._first_call(args))
 
     def _first_call(self, args):
-        with _compiling:
+        with compiling:
             result = self.machine(*args)
             self._is_used = True
             return result

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastgraph.callee import Callee
 from fastgraph.errors import ProgramError
 from fastgraph.jit import adaptive_by_operands
 from fastgraph.ops import TABLE
-from fastgraph.ops.arrays import ARITY, FLOWS, HAS_TABLE, IMMEDIATE_RANGE
+from fastgraph.ops.arrays import ARITY, CALLS, FLOWS, HAS_TABLE, IMMEDIATE_RANGE
 from fastgraph.ops.row import MASKED, table_at
 from fastgraph.passes import schedule
 
@@ -30,6 +31,7 @@ _FAULTS = {
     8: "operands are left over after the last run",
     9: "output slot {value} does not exist or holds a mask",
     10: "no table begins at {value}",
+    11: "there is no function {value} of as many arguments",
 }
 
 
@@ -55,6 +57,8 @@ class Program:
         Slots.
     tables : dtype (t,)
         Each is the number of its numbers, then these; an immediate says where one begins.
+    functions : tuple of Callee
+        Functions of the user, which immediates number.
     dtype : float64 or float32
         What a slot holds, and what every operation rounds to: values, adjoints and constants alike. A float32 program
         takes no immediate that is not, with its neighbours, a float32 number: -2**24 < n < 2**24.
@@ -70,6 +74,7 @@ class Program:
     outputs: np.ndarray
     tables: np.ndarray | None = None
     dtype: np.dtype = DTYPES[0]
+    functions: tuple = ()
 
     def __post_init__(self):
         freeze = object.__setattr__
@@ -83,6 +88,9 @@ class Program:
         freeze(self, "outputs", _frozen(self.outputs, np.dtype(np.uint32), "outputs"))
         tables = np.empty(0, self.dtype) if self.tables is None else self.tables
         freeze(self, "tables", _frozen(tables, self.dtype, "tables"))
+        freeze(self, "functions", tuple(self.functions))
+        if not all(isinstance(function, Callee) for function in self.functions):
+            raise ProgramError(f"functions must be Callees, not {self.functions!r}")
         self.verify()
 
     @property
@@ -145,7 +153,7 @@ class Program:
         fault, run, value = _verify(
             self.operands, *(self.runs[field].astype(np.int64) for field in RUN.names), self.n_value_runs,
             self.n_leaves, first, n_slots, self.outputs, ARITY, FLOWS, immediate_range(self.dtype), HAS_TABLE,
-            _starts(self.tables),
+            _starts(self.tables), CALLS, np.array([f.arity for f in self.functions], np.int64),
         )  # fmt: skip
         if fault:
             where = "" if run < 0 else f"run {run}: "
@@ -162,6 +170,7 @@ class Program:
                  f"{len(self.runs)} runs, {self.nbytes} bytes"]  # fmt: skip
         lines += [f"%{slot} = input {slot}" for slot in range(self.n_leaves)]
         lines += [f"%{self.n_leaves + k} = constant {value!r}" for k, value in enumerate(self.constants.tolist())]
+        lines += [f"function {k}: {function.name}" for k, function in enumerate(self.functions)]
         lines += [
             f"table {at}: {len(table_at(self.tables, at))} numbers" for at in np.flatnonzero(_starts(self.tables))
         ]
@@ -175,7 +184,7 @@ class Program:
             for i in range(count):
                 args = [f"%{x}" for x in operands[: op.arity, i]]
                 if op.immediate is not None:
-                    args.append(f"table {immediate}" if op.has_table else str(immediate))
+                    args.append(f"{op.names} {immediate}".lstrip())
                 mask = f" if %{operands[op.arity, i]}" if flags & MASKED else ""
                 lines.append(f"%{slot + i} = {op.name} {', '.join(args)}{mask}")
             slot += count
@@ -197,6 +206,7 @@ def assemble(columns, n_leaves, dtype=DTYPES[0]):
     return Program(
         n_leaves, columns.constants.astype(dtype), runs_of(plan), plan.n_value_runs,
         plan.operands.astype(np.uint32), plan.outputs.astype(np.uint32), columns.tables.astype(dtype), dtype,
+        columns.functions,
     )  # fmt: skip
 
 
@@ -212,7 +222,7 @@ def runs_of(plan):
 def immediate_range(dtype):
     """Per opcode, the lowest and the highest immediate: those of the table, with neighbours, that ``dtype`` holds."""
     limit = 2 ** (np.finfo(dtype).nmant + 1) - 1
-    return np.where(HAS_TABLE[:, None], IMMEDIATE_RANGE, np.clip(IMMEDIATE_RANGE, -limit, limit))
+    return np.where((HAS_TABLE | CALLS)[:, None], IMMEDIATE_RANGE, np.clip(IMMEDIATE_RANGE, -limit, limit))
 
 
 def _starts(tables):
@@ -245,7 +255,7 @@ def _frozen(array, dtype, name, padding=0):
 @adaptive_by_operands
 def _verify(
     operands, opcodes, run_flags, immediates, counts, n_value_runs, n_leaves, first, n_slots, outputs,
-    arity, flows, immediate_range, has_table, starts,
+    arity, flows, immediate_range, has_table, starts, calls, arguments,
 ):  # fmt: skip
     """(fault, run, value): fault 0 if the program is sound."""
     varies = np.zeros(n_slots - first, np.bool_)
@@ -265,6 +275,8 @@ def _verify(
             return 4, r, immediates[r]
         if has_table[opcode] and (immediates[r] >= len(starts) or not starts[immediates[r]]):
             return 10, r, immediates[r]
+        if calls[opcode] and (immediates[r] >= len(arguments) or arguments[immediates[r]] != arity[opcode]):
+            return 11, r, immediates[r]
         masked = (flags & MASKED) != 0
         if (arity[opcode] + masked) * count > len(operands) - at:
             return 7, r, 0

@@ -71,6 +71,12 @@ class NumPyMachine:
     def table(self, values, index):
         return self.floats(values)[index]
 
+    def call(self, function, *xs):
+        """``function`` of numbers, one lane after the other."""
+        xs = np.broadcast_arrays(*map(self.floats, xs))
+        numbers = zip(*(x.ravel() for x in xs), strict=True)
+        return np.array([function(*lane) for lane in numbers], self.dtype).reshape(xs[0].shape)
+
     def size(self, table):
         return len(table)
 

@@ -7,6 +7,7 @@ format: a magic word, the length and CRC of the rest, a JSON header, the arrays 
 import json
 import struct
 import zlib
+from dataclasses import fields
 
 import numpy as np
 
@@ -32,6 +33,11 @@ def _kinds(dtype):
 
 def to_bytes(program, arguments, outputs, name):
     """Bytes from which :func:`from_bytes` rebuilds the pieces of a Function."""
+    if program.functions:
+        names = ", ".join(function.name for function in program.functions)
+        raise ProgramError(
+            f"a Function with custom ops ({names}) cannot be written as bytes that are loaded without trust: pickle it"
+        )
     kinds = _kinds(program.dtype)
     arrays = {key: np.ascontiguousarray(getattr(program, key), dtype=kind) for key, kind in kinds.items()}
     header = {
@@ -47,6 +53,19 @@ def to_bytes(program, arguments, outputs, name):
     text = json.dumps(header).encode()
     body = struct.pack("<Q", len(text)) + text + b"".join(array.tobytes() for array in arrays.values())
     return _MAGIC + _PREFIX.pack(len(body), zlib.crc32(body)) + body
+
+
+def reduced(function):
+    """What pickle keeps of a Function: bytes; or its pieces, with code of the user, trusted as all that is pickled."""
+    program = function.program
+    if not program.functions:
+        return type(function).from_bytes, (function.to_bytes(),)
+    pieces = {field.name: getattr(program, field.name) for field in fields(program)}
+    return _rebuilt, (type(function), pieces, function.arguments, function.outputs, function.name)
+
+
+def _rebuilt(kind, pieces, *signature):
+    return kind(Program(**pieces), *signature)
 
 
 def from_bytes(data):

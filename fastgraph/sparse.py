@@ -12,6 +12,7 @@ from fastgraph.arguments import is_sum
 from fastgraph.errors import ShapeError
 from fastgraph.graph import Argument, Output
 from fastgraph.layout import Results
+from fastgraph.ops import OPS
 from fastgraph.sparsity import (
     Pattern,
     distance2_coloring,
@@ -342,10 +343,16 @@ class SparseDerivatives:
 
     def _find_pattern(self, kind, positions):
         wanted = self._wanted(positions)
-        find = jacobian_pattern if kind == "jacobian" else hessian_pattern
-        pattern = find(self.program, wanted)
         number = np.cumsum(wanted) - 1
         n = int(wanted.sum())
+        if kind == "hessian" and OPS["with_partial"].code in self.program.runs["opcode"]:
+            # What partials that somebody declared depend on is seen where they are operands: in the gradient.
+            found = jacobian_pattern(derived.gradient(self.program, wanted), wanted)
+            keys = found.rows * n + number[found.indices]
+            keys = np.union1d(keys, keys % n * n + keys // n)
+            return Pattern.of_pairs(keys // n, keys % n, (n, n))
+        find = jacobian_pattern if kind == "jacobian" else hessian_pattern
+        pattern = find(self.program, wanted)
         if kind == "jacobian":
             return Pattern((pattern.shape[0], n), pattern.indptr, number[pattern.indices])
         indptr = np.concatenate([[0], np.cumsum(np.diff(pattern.indptr)[wanted])])

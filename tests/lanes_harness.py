@@ -6,6 +6,7 @@ import numpy as np
 from llvmlite import binding as llvm
 from llvmlite import ir
 
+from fastgraph.callee import callee_of
 from fastgraph.engine.lanes import F32, F64, Floats, Lanes
 
 _I64, _POINTER = ir.IntType(64), ir.PointerType()
@@ -28,10 +29,14 @@ def compile_rules(rules, width, dtype=np.float64, results=1):
     }
 
 
-def table_of(m, numbers):
-    """A table as rules on ``m`` take it."""
+def named(m, op):
+    """The last table or function of those that ``op`` is tested with, as rules on ``m`` take it."""
+    numbers = op.domain.immediates[-1]
     if not isinstance(m, Lanes):
         return numbers
+    if op.names == "function":
+        dtype = np.dtype(np.float64 if m.element is F64 else np.float32)
+        return ir.Constant(_I64, callee_of(numbers).address(dtype))
     values = [float(len(numbers)), *numbers]
     kind = ir.ArrayType(m.element, len(values))
     table = ir.GlobalVariable(m.builder.module, kind, m.builder.module.get_unique_name("table"))

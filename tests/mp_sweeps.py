@@ -77,8 +77,8 @@ def value_conditioning(program, leaves, outputs, size=1e-13, draws=4, precision=
 
 
 def integers(n):
-    """The immediate as the oracle takes it; a table as it is."""
-    return [v if isinstance(v, np.ndarray) else int(v) for v in n]
+    """The immediate as the oracle takes it; a table or function as it is."""
+    return [int(v) if np.isscalar(v) else v for v in n]
 
 
 def _forward(program, leaves, result, check):

@@ -11,7 +11,6 @@ import numpy as np
 from fastgraph.interpreter import operations
 from fastgraph.ops import TABLE
 from fastgraph.ops.fused import FUSED
-from fastgraph.ops.row import table_at
 
 ZERO_SLOT, TRASH_SLOT, MASKED = 0, 1, 8
 ZERO = ("zero",)
@@ -44,7 +43,7 @@ def expected(program, terms, varying, wanted, summed, tile):
     """Symbols of the outputs, and of the gradient of every wanted leaf, by the program in the order of one set."""
     ops = []
     for op, slot, operands, n, mask, flags, _ in operations(program):
-        n = 0 if not n else n[0].tobytes() if op.has_table else int(n[0])
+        n = 0 if not n else _key(op, n[0])
         ops.append((op, slot, operands, n, mask, flags))
     first = program.first_operation
     values = [terms("leaf", k, tile if varying[k] else 0) for k in range(program.n_leaves)]
@@ -89,8 +88,8 @@ def expected(program, terms, varying, wanted, summed, tile):
 class Machine:
     """The two buffers of a workspace, full of what nobody may read."""
 
-    def __init__(self, plan, terms, tables):
-        self.plan, self.terms, self.tables = plan, terms, tables
+    def __init__(self, plan, terms, owner):
+        self.plan, self.terms, self.owner = plan, terms, owner
         self.values = [terms("garbage", k) for k in range(plan.n_values)]
         self.adjoints = [terms("garbage", -1 - k) for k in range(plan.n_adjoints)]
         self.adjoints[ZERO_SLOT] = terms(*ZERO)
@@ -106,7 +105,7 @@ class Machine:
             *operands, target = (_slot(word, self.values, 0) for word in columns)
             operands = [self.values[x] for x in operands]
             if op.code < len(TABLE):
-                n = table_at(self.tables, immediate).tobytes() if op.has_table else immediate
+                n = _key(op, *op.given(immediate, self.owner)) if op.names else immediate
                 self.values[target] = self.terms.value(op, n, operands)
                 continue
             both = op.operands(operands, lambda inner, xs: self.terms.value(inner, 0, xs))
@@ -154,6 +153,11 @@ class Machine:
         return self.adjoints[slot]
 
 
+def _key(op, n):
+    """The immediate, as what it names where it names something."""
+    return n.tobytes() if op.names == "table" else n if op.names else int(n)
+
+
 def _slot(word, buffer, keep):
     if word & 1 != keep or not 0 <= word >> 1 < len(buffer):
         raise Fault(f"word {word} is no slot of {len(buffer)}")
@@ -183,7 +187,7 @@ def check_plan(program, plan, varying, wanted=None, summed=False):
 
 def _differences(program, plan, varying, wanted, summed):
     terms, faults = Terms(), []
-    machine = Machine(plan, terms, program.tables)
+    machine = Machine(plan, terms, program)
     machine.load(plan.uniform, 0)
     machine.forward(plan.prologue)
     machine.spread()

@@ -68,7 +68,7 @@ def is_sound(n_leaves, constants, runs, n_value_runs, operands, outputs, tables)
         op = TABLE[opcode]
         low, high = op.immediate or (0, 0)
         columns = op.arity + (1 if flags & MASKED else 0)
-        if op.has_table and immediate not in places:
+        if op.names == "function" or op.names == "table" and immediate not in places:
             return False
         if not low <= immediate <= high or at + columns * count > len(operands):
             return False

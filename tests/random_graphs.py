@@ -18,6 +18,7 @@ from fastgraph.program import DTYPES, assemble
 from tests.rough import Rough
 
 PROBES = 3
+EVERY = tuple(op for op in TABLE if not op.is_declared)  # whose partials are the derivatives of their values
 JOINTS = ("add", "fmin", "fmax", "mul", "fmin", "fmax")  # how nodes left without a user meet in the output
 CONSTANTS = (0.5, 2.0, 3.0, -1.5, 0.1, 7.0, 1.0, 0.0)
 # Rules that run in no time on NumPy: for tests which want many graphs rather than every op.
@@ -59,11 +60,11 @@ def pick(choices, sequence):
 
 def an_immediate(op):
     """Arguments that functions of expressions take besides the operands: nothing, a number, or a table."""
-    return () if op.immediate is None else (op.domain.immediates[1] if op.has_table else 3,)
+    return () if op.immediate is None else (op.domain.immediates[1] if op.names else 3,)
 
 
 def record(
-    choices, n_ops=30, n_inputs=3, n_outputs=1, ops=TABLE, constants=CONSTANTS + EDGES, dtype=np.float64
+    choices, n_ops=30, n_inputs=3, n_outputs=1, ops=EVERY, constants=CONSTANTS + EDGES, dtype=np.float64
 ):  # fmt: skip
     """Record a graph of ``n_ops`` operations on ``n_inputs`` scalar inputs and constants.
 
@@ -148,7 +149,7 @@ def graphs(draw, max_ops=20, max_inputs=3, **options):
 
 def columns_of(graph):
     """What was recorded, before any pass."""
-    return Columns(*graph.columns(), tables=graph.tables)
+    return Columns(*graph.columns(), None, graph.tables, graph.functions)
 
 
 def plain_program(graph, dtype=DTYPES[0]):

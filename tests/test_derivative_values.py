@@ -9,11 +9,11 @@ import pytest
 
 import fastgraph as fg
 from fastgraph import derived
-from fastgraph.ops import OPS, TABLE
+from fastgraph.ops import OPS
 from tests import engines
 from tests.bits import assert_same_bits, bits
 from tests.mp_sweeps import OutOfRange, conditioning, exact_sweep, exact_values, value_conditioning
-from tests.random_graphs import CONSTANTS, Seeded, record
+from tests.random_graphs import CONSTANTS, EVERY, Seeded, record
 from tests.test_gradients import QUICK
 from tests.test_tangent import EXTREME, sets_of
 
@@ -154,7 +154,7 @@ def test_a_wrong_hessian_is_noticed():
         assert len(wrong_entries(program, leaves, wrong, exact)) == 1
 
 
-@pytest.mark.parametrize("op", [op for op in TABLE if any(op.flows)], ids=lambda op: op.name)
+@pytest.mark.parametrize("op", [op for op in EVERY if any(op.flows)], ids=lambda op: op.name)
 def test_hessian_of_every_op(op):
     """Every op alone inside a smooth function, so that its first and second partials meet; against mpmath."""
     rng = np.random.default_rng(op.code)

@@ -14,10 +14,13 @@ from fastgraph.ops.accuracy import arguments
 from fastgraph.ops.dual import Dual, Pair
 from fastgraph.ops.oracle import Oracle, Real, exact_partials, spacing, ulps
 from fastgraph.reference import NumPyMachine
+from tests.random_graphs import EVERY
 
 INF, NAN = math.inf, math.nan
 TINY, HUGE = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).max)
 EVERY_OP = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+# Whose partials are the derivatives of their values.
+EVERY_TRUE_OP = pytest.mark.parametrize("op", EVERY, ids=lambda op: op.name)
 # As in test_oracle: units in the last place of the second derivative, and of what it moves by with half a unit of an
 # operand, and the smallest normal number. The constants in rules are binary64, so this holds for mpmath too.
 ALLOWANCE = 8
@@ -164,14 +167,14 @@ def has_partials(op, args, n):
     return all(first is not None and abs(first.value) <= HUGE for first in exact_partials(op, args, n))
 
 
-@EVERY_OP
+@EVERY_TRUE_OP
 def test_second_derivatives_over_mpmath(op):
     with mpmath.workprec(200):
         assert wrong_second_derivatives(op, over_mpmath, near_one(op)) == []
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.long)])
-@EVERY_OP
+@EVERY_TRUE_OP
 def test_second_derivatives_over_numpy(op, times):
     points = itertools.chain(near_one(op), all_over(op, 5 * times, 12 * times))
     assert wrong_second_derivatives(op, over_numpy, points) == []
@@ -288,7 +291,7 @@ def test_a_wrong_partial_is_caught(tangents):
     assert wrong_second_derivatives(op, tangents, near_one(op), rule=OPS["cos"]) != []
 
 
-@EVERY_OP
+@EVERY_TRUE_OP
 def test_tangent_of_the_value_is_the_weighted_sum_of_partials(op):
     """One sweep with all tangents equals, bit for bit, the sum of contributions in the order of operands."""
     m, n = NumPyMachine(), (op.domain.immediates or (None,))[0]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fastgraph import interpreter
+from fastgraph.callee import callee_of
 from fastgraph.engine.lowering import lower
 from fastgraph.engine.sweeper import TILES
 from fastgraph.engine.tile_kernels import PIECE
@@ -18,9 +19,12 @@ from fastgraph.ops.oracle import exact_partials, exact_value, ulps
 from fastgraph.program import DTYPES, RUN, Program
 from tests import engines
 from tests.bits import assert_same_bits, bits
+from tests.random_graphs import EVERY
 from tests.test_oracle import ALLOWANCE, allowance
 
 EVERY_OP = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+# Whose partials are the derivatives of their values.
+EVERY_TRUE_OP = pytest.mark.parametrize("op", EVERY, ids=lambda op: op.name)
 EVERY_DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 DOUBLE = DTYPES[0]
 # For the test against mpmath: the other engines have the same bits.
@@ -34,11 +38,12 @@ def test_arms_leave_where_every_tile_ends():
 def program_of(op, n=None, count=1, dtype=DOUBLE):
     """``count`` operations of one op, in one run, each on leaves of its own and each an output."""
     flags = sum(1 << k for k, flows in enumerate(op.flows) if flows)
-    tables = np.array([len(n), *n], dtype) if op.has_table else None
-    runs = np.array([(op.code, flags, 0 if op.has_table else n or 0, count)], RUN)
+    tables = np.array([len(n), *n], dtype) if op.names == "table" else None
+    functions = (callee_of(n),) if op.names == "function" else ()
+    runs = np.array([(op.code, flags, 0 if op.names else n or 0, count)], RUN)
     operands = np.arange(op.arity * count, dtype=np.uint32)
     outputs = np.arange(op.arity * count, (op.arity + 1) * count, dtype=np.uint32)
-    return Program(op.arity * count, np.empty(0, dtype), runs, 1, operands, outputs, tables, dtype)
+    return Program(op.arity * count, np.empty(0, dtype), runs, 1, operands, outputs, tables, dtype, functions)
 
 
 def points_of(op, ordinary=60, special=400, dtype=DOUBLE):
@@ -138,7 +143,7 @@ def test_operations_at_the_end_of_a_run(name, count):
         assert_same_bits(partials, expected[1])
 
 
-@EVERY_OP
+@EVERY_TRUE_OP
 def test_values_and_partials_of_each_engine_are_true(op):
     """Against mpmath: values within the row's bound, partials as far off as test_oracle allows a rule to be."""
     wrong, checked = [], 0

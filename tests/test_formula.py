@@ -91,7 +91,7 @@ def test_integral_powers_are_the_op_with_an_immediate(text):
     assert graph.columns()[0][expr.node][0] == OPS["powi"].code
 
 
-@pytest.mark.parametrize("op", [op for op in TABLE if not op.has_table], ids=lambda op: op.name)
+@pytest.mark.parametrize("op", [op for op in TABLE if not op.names], ids=lambda op: op.name)
 def test_every_op_can_be_called(op):
     operands = ["a", "b", "c"][: op.arity] + ["2"] * (op.immediate is not None)
     graph = fg.Graph()

@@ -16,14 +16,14 @@ from fastgraph.ops import TABLE
 from tests import engines
 from tests.bits import assert_same_bits, bits
 from tests.mp_sweeps import OutOfRange, conditioning, exact_sweep, tangents
-from tests.random_graphs import CONSTANTS, ORDINARY, Seeded, graphs, plain_program, record
+from tests.random_graphs import CONSTANTS, EVERY, ORDINARY, Seeded, graphs, plain_program, record
 from tests.rough import Rough, rough_interpreter
 
 INF, NAN = math.inf, math.nan
 RANDOM = settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck), print_blob=True)
 SPECIAL = st.one_of(st.sampled_from(ORDINARY), st.floats(width=64))
 # For 300 bits of mpmath: what takes it seconds (huge powers, derivatives of high order) is in test_oracle.
-QUICK = tuple(op for op in TABLE if op.name not in ("powi", "polygamma", "erfcx", "log_ndtr"))
+QUICK = tuple(op for op in EVERY if op.name not in ("powi", "polygamma", "erfcx", "log_ndtr"))
 
 
 def leaves_of(f, data, elements, count=1):
@@ -344,6 +344,6 @@ def recorded_again(graph, into, inputs):
         else:
             op, row = TABLE[code], (x, y, z)
             n = () if op.immediate is None else (int(np.uint32(row[op.arity]).astype(np.int32)),)
-            n = op.given(*n, graph.tables) if op.has_table else n
+            n = op.given(*n, graph) if op.names else n
             nodes.append(FUNCTIONS[op.name](*(nodes[i] for i in row[: op.arity]), *n))
     return nodes[outputs[0]]

@@ -7,7 +7,7 @@ from fastgraph.ops import MAX_ARITY, TABLE, contribution
 from fastgraph.ops.accuracy import arguments, immediate_lanes
 from fastgraph.reference import NumPyMachine
 from tests.bits import assert_same_bits
-from tests.lanes_harness import compile_rules, table_of
+from tests.lanes_harness import compile_rules, named
 
 WIDTHS = (1, 16)
 
@@ -17,13 +17,13 @@ def value_and_shares(op):
 
     def rule(m, *lanes):
         *operands, w = lanes
-        if op.has_table:
-            operands += [table_of(m, op.domain.immediates[-1])]
+        if op.names:
+            operands += [named(m, op)]
         r = m.floats(op.apply(m, *operands))
         shares = [contribution(m, w, partial) for partial in op.partials(m, r, *operands)]
         return [r] + [m.floats(0.0 if share is None else share) for share in shares]
 
-    return rule, op.arity + (op.immediate is not None and not op.has_table) + 1
+    return rule, op.arity + (op.immediate is not None and not op.names) + 1
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def lanes_of(op, count=150):
     """Operands and, if the op has one, its immediate, as float32 lanes: random ones, then the special points."""
     blocks = []
     for n, operands in arguments(op, count, dtype=np.float32):
-        lanes = [] if op.has_table else immediate_lanes(op, n, operands.shape[1:], np.float32)
+        lanes = [] if op.names else immediate_lanes(op, n, operands.shape[1:], np.float32)
         blocks.append(np.array([*operands, *lanes]))
     return np.concatenate(blocks, axis=1)
 

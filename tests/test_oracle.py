@@ -15,9 +15,12 @@ from fastgraph.ops.accuracy import arguments, bound, error, immediates_of, measu
 from fastgraph.ops.oracle import Oracle, Real, exact_partials, exact_value, spacing, ulps
 from fastgraph.program import DTYPES
 from fastgraph.reference import NumPyMachine
+from tests.random_graphs import EVERY
 
 INF, NAN = math.inf, math.nan
 EVERY_OP = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+# Whose partials are the derivatives of their values.
+EVERY_TRUE_OP = pytest.mark.parametrize("op", EVERY, ids=lambda op: op.name)
 EVERY_DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 ONCE_AND_MORE = pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.long)])
 
@@ -134,9 +137,9 @@ def side_by_side(op, blocks):
 
     A table is that of all lanes.
     """
-    for group in [[block] for block in blocks] if op.has_table else [list(blocks)]:
+    for group in [[block] for block in blocks] if op.names else [list(blocks)]:
         immediates = [n for n, operands in group for _ in range(operands.shape[1])]
-        n = None if op.immediate is None else group[0][0] if op.has_table else immediates
+        n = None if op.immediate is None else group[0][0] if op.names else immediates
         yield n, immediates, np.concatenate([operands for _, operands in group], axis=1)
 
 
@@ -145,7 +148,7 @@ def wrong_partials(op, points, rule=None):
     wrong, checked = [], 0
     for lanes_of_n, immediates, operands in side_by_side(op, points):
         dtype = operands.dtype
-        lanes_of_n = lanes_of_n if lanes_of_n is None or op.has_table else np.array(lanes_of_n, dtype)
+        lanes_of_n = lanes_of_n if lanes_of_n is None or op.names else np.array(lanes_of_n, dtype)
         with np.errstate(all="ignore"):
             found = np.broadcast_arrays(*rule_partials(rule or op, NumPyMachine(dtype), list(operands), lanes_of_n))
         checked += _compare_partials(op, operands, immediates, found, dtype, wrong)
@@ -180,7 +183,7 @@ def some_points(op, count, special=40, seed=0, dtype=np.float64):
 
 @ONCE_AND_MORE
 @EVERY_DTYPE
-@EVERY_OP
+@EVERY_TRUE_OP
 def test_partials_are_the_derivatives_of_the_value(op, dtype, times):
     points = some_points(op, times * (30 if dtype == np.float64 else 13), times * 20, dtype=dtype)
     assert wrong_partials(op, points) == []
@@ -318,7 +321,7 @@ def test_the_branch_not_taken_contributes_nothing(weight):
 # -- the oracle itself --------------------------------------------------------------------------------------
 
 
-@EVERY_OP
+@EVERY_TRUE_OP
 def test_rules_run_on_mpmath(op):
     """At ordinary points a rule on mpmath gives the true partials up to its binary64 constants."""
     rng = np.random.default_rng(op.code)

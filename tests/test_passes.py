@@ -17,11 +17,11 @@ from fastgraph.program import DTYPES, assemble
 from tests import engines
 from tests.adaptive_passes import ADAPTIVE, made_both_ways
 from tests.bits import assert_same_bits, bits
-from tests.random_graphs import Seeded, columns_of, input_sets, plain_program, record
+from tests.random_graphs import EVERY, Seeded, columns_of, input_sets, plain_program, record
 
 INF, NAN = math.inf, math.nan
 SINGLE = np.dtype(np.float32)
-QUICK = [op for op in TABLE if op.name != "polygamma"]  # whose loops take seconds on the NumPy machine
+QUICK = [op for op in EVERY if op.name != "polygamma"]  # whose loops take seconds on the NumPy machine
 SEEDS = [*range(40), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(40, 1000))]
 # One pass, as it is used: the columns before, and those after it.
 PASSES = {

@@ -15,9 +15,12 @@ from fastgraph.ops.oracle import Oracle, Real
 from fastgraph.ops.row import Only, Op
 from fastgraph.ops.series import Series
 from fastgraph.reference import NumPyMachine
+from tests.random_graphs import EVERY
 
 INF, NAN = math.inf, math.nan
 EVERY_OP = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+# Whose partials are the derivatives of their values.
+EVERY_TRUE_OP = pytest.mark.parametrize("op", EVERY, ids=lambda op: op.name)
 ORDER = 8
 # Coefficients of the operands' series from t on: no zero among them, and not of one size.
 DIRECTIONS = ((1.0, -0.375, 0.25), (-0.5, 0.75, 0.125), (0.625, 0.5, -0.75))
@@ -27,7 +30,7 @@ EPS = 2.0**-52
 def points(op, count=3):
     """Ordinary arguments, where series converge for t of size 1 or so, with an immediate."""
     rng = np.random.default_rng([op.code, 11])
-    immediates = [n for n in op.domain.immediates if op.has_table or abs(n) <= 20]
+    immediates = [n for n in op.domain.immediates if op.names or abs(n) <= 20]
     for k in range(count):
         n = immediates[(3 * k + 1) % len(immediates)] if immediates else None
         args = []
@@ -77,7 +80,7 @@ def allowances(op, args, n, exact):
     return [m + EPS * size for m, size in zip(moved, sizes, strict=True)]
 
 
-@EVERY_OP
+@EVERY_TRUE_OP
 def test_coefficients_over_numpy(op):
     for args, n in points(op):
         with np.errstate(all="ignore"):
@@ -88,7 +91,7 @@ def test_coefficients_over_numpy(op):
         assert max(off) <= 16.0, (args, n, off)
 
 
-@EVERY_OP
+@EVERY_TRUE_OP
 def test_coefficients_over_mpmath(op):
     """Up to the binary64 constants of the rules."""
     args, n = next(points(op))
@@ -338,7 +341,7 @@ CHAINS = {"pow", "powi", "lgamma", "digamma", "polygamma"}
 @EVERY_OP
 def test_cost_grows_as_the_square_of_the_order(op):
     """Or, where each partial leads on to another op, as its cube."""
-    n = None if op.immediate is None else -2 if op.name == "powi" else op.domain.immediates[0] if op.has_table else 2
+    n = None if op.immediate is None else -2 if op.name == "powi" else op.domain.immediates[0] if op.names else 2
     once, twice = recorded(op.name, 16, n), recorded(op.name, 32, n)
     assert twice <= (9.0 if op.name in CHAINS else 4.5) * once
 

@@ -24,7 +24,7 @@ def arguments(op, n_points=80):
 def cases():
     for op in TABLE:
         low, high = op.immediate or (0, 0)
-        inner = [n for n in op.domain.immediates if op.has_table or low < n < high]  # the partials need n - 1 or n + 1
+        inner = [n for n in op.domain.immediates if op.names or low < n < high]  # the partials need n - 1 or n + 1
         for n in inner or [None]:
             yield pytest.param(op, n, id=op.name if n is None else f"{op.name}-{n}")
 

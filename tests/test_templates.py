@@ -35,7 +35,7 @@ SETS = 40
 
 def immediates(op):
     """Those whose derivatives have an immediate that the op takes."""
-    if op.has_table:
+    if op.names:
         return op.domain.immediates
     low, high = op.immediate or (0, 0)
     return [n for n in op.domain.immediates if low < n < high and abs(n) < 30][:5] or [0]
@@ -46,7 +46,7 @@ def row_of(op, n=0):
     row = np.zeros((1, N_COLUMNS), np.uint32)
     row[0, 0], row[0, 1 : 1 + op.arity] = op.code, range(op.arity)
     if op.immediate is not None:
-        row[0, 1 + op.arity] = 0 if op.has_table else np.uint32(n & 0xFFFFFFFF)
+        row[0, 1 + op.arity] = 0 if op.names else np.uint32(n & 0xFFFFFFFF)
     return row
 
 

@@ -10,7 +10,7 @@ import pytest
 from fastgraph.ops import OPS
 from fastgraph.reference import NumPyMachine
 from fastgraph.vecmath import FUNCTIONS
-from tests.lanes_harness import compile_rules, table_of
+from tests.lanes_harness import compile_rules, named
 
 WIDTHS = (1, 8)
 POSITIVE = (
@@ -41,9 +41,9 @@ def arity_of(name):
 def of_lanes(name):
     """A function as a rule of lanes: a table among its arguments is the longest of its row's."""
     op = OPS.get(name)
-    if op is None or not op.has_table:
+    if op is None or not op.names:
         return lambda m, *lanes: getattr(m, name)(*lanes), arity_of(name)
-    return lambda m, *lanes: getattr(m, name)(*lanes, table_of(m, op.domain.immediates[-1])), arity_of(name) - 1
+    return lambda m, *lanes: getattr(m, name)(*lanes, named(m, op)), arity_of(name) - 1
 
 
 def draw(rng, count):
@@ -59,7 +59,7 @@ def arguments_of(name, count=1000):
     """Random arguments of a function, then all combinations of special ones; immediates are integers in range."""
     rng = np.random.default_rng(len(name))
     arity = of_lanes(name)[1]
-    immediate = name in OPS and not OPS[name].has_table and OPS[name].immediate
+    immediate = name in OPS and not OPS[name].names and OPS[name].immediate
     count = count // 5 if immediate else count  # these leave the range in which the NumPy machine's fma is fast
     columns = [draw(rng, count) for _ in range(arity)]
     if arity == 3:

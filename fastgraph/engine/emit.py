@@ -20,7 +20,7 @@ class Arm:
     """One arm while it is emitted: the run's pointers and numbers, with the loops and accesses its code is made of."""
 
     align = 8
-    tables = None  # where the program's tables begin, in forward sweeps
+    context = None  # in forward sweeps, where the addresses of the program's tables and functions are
 
     def __init__(self, builder, op, **run):
         self.builder = builder
@@ -97,9 +97,19 @@ class Arm:
     def _immediate(self, m):
         if self.op.immediate is None:
             return ()
-        if self.op.has_table:  # partials read none
-            return (self.at(self.tables, self.immediate, m.element) if self.tables is not None else None,)
+        if self.op.names:
+            return (self._named(m),)
         return (m.broadcast(self.builder.sitofp(self.immediate, m.element)),)
+
+    def _named(self, m):
+        """Where the table begins, or the address of the function, that the immediate names; partials read none."""
+        if self.context is None:
+            return None
+        b, which = self.builder, ("table", "function").index(self.op.names)
+        base = b.inttoptr(b.load(self.at(self.context, integer(which), I64), typ=I64, align=8), POINTER)
+        if self.op.names == "table":
+            return self.at(base, self.immediate, m.element)
+        return b.load(self.at(base, self.immediate, I64), typ=I64, align=8)
 
     def value(self, m, xs):
         return m.floats(self.op.apply(m, *xs, *self._immediate(m)))
@@ -161,8 +171,8 @@ class _Probe(Anything):
 
 
 def is_expensive(op, partials):
-    if op.has_table:
-        return not partials
+    if op.names:  # a function is called for one number after the other: never for what is in no slot
+        return op.names == "table" and not partials
     probe = _Probe()
     operands = [probe] * (op.arity + (op.immediate is not None))
     if partials:

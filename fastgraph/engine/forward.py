@@ -10,8 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastgraph.engine.streams import columns_of
-from fastgraph.passes import pair, schedule
-from fastgraph.program import PADDING, runs_of
+from fastgraph.ops import OPS
+from fastgraph.ops.arrays import ARITY
+from fastgraph.ops.row import MAX_ARITY
+from fastgraph.passes import pair, prune, schedule
+from fastgraph.program import PADDING, assemble, runs_of
 
 SMALL = 256  # operations: below, nothing is gained
 
@@ -23,10 +26,12 @@ class Forward:
     n_leaves: int
     constants: np.ndarray
     tables: np.ndarray
+    functions: tuple
     runs: np.ndarray
     operands: np.ndarray
     outputs: np.ndarray
     mask_operands = 0
+    dtype = np.dtype(np.float64)
 
     @property
     def n_value_runs(self):
@@ -41,6 +46,24 @@ class Forward:
         return self.first_operation + int(self.runs["count"].sum(dtype=np.int64))
 
 
+def without_partials(program):
+    """The program without the partial derivatives that it computes of custom ops: for sweeps without a gradient."""
+    code = OPS["with_partial"].code
+    if not (program.runs["opcode"] == code).any():
+        return program
+    columns = columns_of(program)
+    stands_for = np.arange(len(columns))
+    for node in np.flatnonzero(columns.rows[:, 0] == code).tolist():
+        stands_for[node] = stands_for[columns.rows[node, 1]]
+    rows = columns.rows.copy()
+    arity = np.append(ARITY, 0)[np.minimum(rows[:, 0], len(ARITY))]
+    for k in range(MAX_ARITY):
+        used = k < arity
+        rows[used, 1 + k] = stands_for[rows[used, 1 + k]]
+    columns = prune(columns.change(rows, outputs=stands_for[columns.outputs]))
+    return assemble(columns, program.n_leaves, program.dtype)
+
+
 def forward_of(program):
     """What one set without a gradient sweeps: a ``Forward``, or the program itself."""
     if program.n_operations < SMALL:
@@ -49,4 +72,5 @@ def forward_of(program):
     plan = schedule(columns, program.n_leaves)
     operands, outputs = plan.operands.astype(np.uint32), plan.outputs.astype(np.uint32)
     padded = np.concatenate([operands, np.zeros(PADDING, np.uint32)])
-    return Forward(program.n_leaves, columns.constants, program.tables, runs_of(plan), padded[: len(operands)], outputs)
+    runs, named = runs_of(plan), (program.tables, program.functions)
+    return Forward(program.n_leaves, columns.constants, *named, runs, padded[: len(operands)], outputs)

@@ -41,7 +41,7 @@ CALL = record(
     "n_slots",
     "outputs",
     "n_outputs",
-    "tables",
+    "context",
     # the input sets: per leaf, output, cotangent and gradient entry an address and a stride
     "leaf_addresses",
     "leaf_strides",
@@ -76,7 +76,7 @@ def one_set():
             run = runs[k]
             opcode, flags, count = np.intp(run.opcode), np.intp(run.flags), np.intp(run.count)
             immediate = np.intp(run.immediate)
-            single.forward_run(opcode, flags, immediate, count, operands, slot, call.values, call.tables)
+            single.forward_run(opcode, flags, immediate, count, operands, slot, call.values, call.context)
             operands += 4 * count * (FORWARD_ARITY[opcode] + (flags // MASKED & 1))
             slot += count
 

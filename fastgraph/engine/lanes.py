@@ -146,6 +146,19 @@ class Lanes:
             gathered = self.builder.insert_element(gathered, element, at)
         return Floats(self, gathered)
 
+    def call(self, function, *xs):
+        """The C function at the address ``function``, 64 bits, of numbers of the machine's element, in every lane."""
+        kind = ir.FunctionType(self.element, [self.element] * len(xs))
+        callee = self.builder.inttoptr(function, kind.as_pointer())
+        if self.width == 1:
+            return Floats(self, self.builder.call(callee, [x.v for x in xs]))
+        result = ir.Constant(self.type_of(Floats), ir.Undefined)
+        for lane in range(self.width):
+            at = ir.Constant(_I32, lane)
+            one = self.builder.call(callee, [self.builder.extract_element(x.v, at) for x in xs])
+            result = self.builder.insert_element(result, one, at)
+        return Floats(self, result)
+
     def size(self, table):
         """How many numbers a table has that begins at the address ``table`` with their number."""
         return self.to_int(self.broadcast(self.builder.load(table, typ=self.element)))

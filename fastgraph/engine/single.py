@@ -94,7 +94,7 @@ def _operand_lanes(arm, m, k, i):
 
 
 def _codegen(emit_arm, rows=TABLE):
-    """Code of a run: ``(opcode, flags, immediate, count, operands, first, values, tables or adjoints)``."""
+    """Code of a run: ``(opcode, flags, immediate, count, operands, first, values, context or adjoints)``."""
 
     def codegen(context, builder, signature, args):
         # Without it LLVM clones every loop for each combination of flags: twice the compile time, no gain in speed.
@@ -105,7 +105,7 @@ def _codegen(emit_arm, rows=TABLE):
         run = {"flags": flags, "immediate": immediate, "count": count, "operands": operands}
         run |= {"values": buffers[0], "results": here[0]}
         if emit_arm is _forward_arm:
-            run |= {"tables": buffers[1]}
+            run |= {"context": buffers[1]}
         else:
             run |= {"adjoints": buffers[1], "weights": here[1]}
             with builder.goto_entry_block():
@@ -119,7 +119,7 @@ def _codegen(emit_arm, rows=TABLE):
 
 
 @intrinsic
-def forward_run(typingctx, opcode, flags, immediate, count, operands, first, values, tables):
+def forward_run(typingctx, opcode, flags, immediate, count, operands, first, values, context):
     """Compute the results of one run."""
     return types.void(*[types.intp] * 8), _codegen(_forward_arm, (*TABLE, *PAIRS))
 

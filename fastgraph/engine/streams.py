@@ -55,8 +55,8 @@ def as_columns(found, program, immediates, outputs):
         operations[used, 1 + k] = found[used, k]
     numbered = np.flatnonzero(IMMEDIATE[codes])
     operations[numbered, 1 + ARITY[codes[numbered]]] = immediates[found[numbered, RUN]].astype(np.int32).view(np.uint32)
-    tables = program.tables.astype(np.float64)
-    return Columns(rows, program.constants.astype(np.float64), outputs.astype(np.int64), tables=tables)
+    named = program.tables.astype(np.float64), program.functions
+    return Columns(rows, program.constants.astype(np.float64), outputs.astype(np.int64), None, *named)
 
 
 def columns_of(program):

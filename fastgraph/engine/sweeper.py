@@ -9,7 +9,7 @@ import numpy as np
 
 from fastgraph.engine import kernels, pool, single
 from fastgraph.engine.emit import is_expensive
-from fastgraph.engine.forward import forward_of
+from fastgraph.engine.forward import forward_of, without_partials
 from fastgraph.engine.lowering import lower
 from fastgraph.engine.shares import Claims, Tree, added_pairwise, share
 from fastgraph.engine.tiles import VECTOR
@@ -78,7 +78,12 @@ class Sweeper:
     @cached_property
     def _forward(self):
         """What one set without a gradient sweeps."""
-        return forward_of(self.program) if self._paired else self.program
+        return forward_of(self._valued) if self._paired else self._valued
+
+    @cached_property
+    def _valued(self):
+        """What is swept without a gradient."""
+        return without_partials(self.program)
 
     def few(self, n_sets, wanted=None, varying=None):
         """A workspace for a few sets and what to call when it is not needed any more; None if they are too many.
@@ -279,7 +284,8 @@ class Sweeper:
         if tilings is None:  # two threads at once do it twice; no lock, which a fork could leave locked for ever
             while len(self._tilings) >= PLANS:
                 self._tilings.pop(next(iter(list(self._tilings)), None), None)
-            tilings = self._tilings.setdefault(plan_key, {None: lower(self.program, varying, wanted, summed)})
+            program = self._valued if wanted is None else self.program
+            tilings = self._tilings.setdefault(plan_key, {None: lower(program, varying, wanted, summed)})
         plan = tilings[None]
         slots = max(plan.n_values, plan.n_adjoints)
         if slots * TILES[-1] > MAX_OFFSET:
@@ -289,7 +295,7 @@ class Sweeper:
             )
         tile = _tile(n_sets * self.program.dtype.itemsize, plan)
         if tile not in tilings:
-            tilings.setdefault(tile, Tiling(plan, self.program, tile))
+            tilings.setdefault(tile, Tiling(plan, self._valued if wanted is None else self.program, tile))
         return tilings[tile]
 
 

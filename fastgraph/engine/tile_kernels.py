@@ -24,7 +24,7 @@ TILES = record(
     "single",  # 1 for float32
     "tile",  # bytes of a slot
     "lanes",  # input sets in a tile
-    "tables",
+    "context",  # two addresses: of the program's tables, and of those of its functions
     "values",
     "adjoints",
     *(
@@ -77,8 +77,8 @@ def of_tiles(is_single, is_narrow):
     """
 
     @native("void(intp, intp, intp, intp, intp, intp)")
-    def forward(runs, n_runs, operands, tile, values, tables):
-        tiles.forward_sweep(is_single, is_narrow, runs, n_runs, operands, tile, values, tables)
+    def forward(runs, n_runs, operands, tile, values, context):
+        tiles.forward_sweep(is_single, is_narrow, runs, n_runs, operands, tile, values, context)
 
     @native("void(intp, intp, intp, intp, intp, intp)")
     def reverse(runs, n_runs, operands, tile, values, adjoints):
@@ -104,7 +104,7 @@ def prepare_tiles(address):
         run(call.head)
     else:
         stream = call.prologue_runs, call.prologue_n, call.prologue_operands
-        call_address(call.forward_kernel, (*stream, size, call.values, call.tables))
+        call_address(call.forward_kernel, (*stream, size, call.values, call.context))
     if call.lanes > piece:
         _spread(call, call.uniform_n, call.uniform_offsets)
     if call.lanes > piece or call.head:
@@ -148,7 +148,7 @@ def _run_tiles(call, first, stop):
     for start in range(first, stop, call.lanes):
         width = min(call.lanes, stop - start)
         _load(call, call.varying_n, call.varying_indices, call.varying_offsets, start, width, call.lanes)
-        call_address(call.forward_kernel, (*body, call.tile, call.values, call.tables))
+        call_address(call.forward_kernel, (*body, call.tile, call.values, call.context))
         if call.seed_n:
             _seed_tile(call, start, width)
             call_address(call.reverse_kernel, (*back, call.tile, call.values, call.adjoints))

@@ -171,7 +171,7 @@ def _reverse_arm(arm):
 
 
 def _codegen(emit_arm, kind, rows, inlined=()):
-    """Code of a sweep: ``(single, narrow, runs, n_runs, operands, tile, values, tables or adjoints)``."""
+    """Code of a sweep: ``(single, narrow, runs, n_runs, operands, tile, values, context or adjoints)``."""
 
     def codegen(context, builder, signature, args):
         builder.function.attributes.add("minsize")  # as in ``single``
@@ -224,7 +224,7 @@ def _emit_arm(builder, emit_arm, op, kind, arguments):
     buffers = pointers(builder, *buffers)
     run = {"flags": flags, "immediate": immediate, "count": count, "operands": operands, "tile": tile}
     run |= {"values": buffers[0], "element": element, "narrow": narrow}
-    run["tables" if emit_arm is _forward_arm else "adjoints"] = buffers[1]
+    run["context" if emit_arm is _forward_arm else "adjoints"] = buffers[1]
     return emit_arm(_TileArm(builder, op, **run, width=VECTOR // (8 if element is F64 else 4)))
 
 
@@ -247,7 +247,7 @@ def _call_arm(builder, emit_arm, op, kind, arguments):
 # ``single`` and ``narrow`` are literals, so that one kernel's source serves all, and its closure holds nothing but
 # constants: Numba's disk cache would not recognise an intrinsic in a closure from one process to the next.
 @intrinsic(prefer_literal=True)
-def forward_sweep(typingctx, single, narrow, runs, n_runs, operands, tile, values, tables):
+def forward_sweep(typingctx, single, narrow, runs, n_runs, operands, tile, values, context):
     """Compute the results of ``n_runs`` runs."""
     signature = types.void(single, narrow, *[types.intp] * 6)
     return signature, _codegen(_forward_arm, _kind(single, narrow), (*TABLE, *FUSED), _INLINED)

@@ -98,12 +98,22 @@ def _set(record, **fields):
         record[name] = value
 
 
+class Context:
+    """What ops name: the addresses of a program's tables, and of those of its functions."""
+
+    def __init__(self, program):
+        self.tables = program.tables
+        self.functions = np.array([f.address(program.dtype) for f in program.functions], np.int64)
+        self.record = np.array([address_of(self.tables), address_of(self.functions)], np.int64)
+
+
 class OneSet:
     """Buffers for sweeping input sets one by one: of a ``Program``, or of a ``Forward``, without a gradient."""
 
     def __init__(self, program):
         forward, reverse = once(kernels.one_set)
         self.program = program
+        self.context = Context(program)
         self.values = np.empty(program.n_slots + PADDING)
         self.values[program.n_slots :] = 1.0
         self.values[program.n_leaves : program.first_operation] = program.constants
@@ -124,7 +134,7 @@ class OneSet:
             n_slots=program.n_slots,
             outputs=address_of(program.outputs),
             n_outputs=len(program.outputs),
-            tables=address_of(program.tables),
+            context=address_of(self.context.record),
             values=address_of(self.values),
             forward=forward.address,
             reverse=reverse.address,
@@ -192,6 +202,7 @@ class Tiling:
 
     def __init__(self, plan, program, tile):
         self.plan, self.program, self.tile = plan, program, tile
+        self.context = Context(program)
         self.lanes = tile // program.dtype.itemsize
         self.is_single = int(program.dtype == np.float32)
         # Here, in the thread that calls, not in a helper: it answers Ctrl-C while this compiles.
@@ -254,7 +265,7 @@ class Tiles:
             single=tiling.is_single,
             tile=tile,
             lanes=tiling.lanes,
-            tables=address_of(tiling.program.tables),
+            context=address_of(tiling.context.record),
             values=address_of(self.values),
             adjoints=address_of(self.adjoints),
             spread_n=len(plan.spread),

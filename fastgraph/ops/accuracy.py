@@ -99,12 +99,12 @@ def arguments(op, points, seed=0, dtype=np.float64):
 def immediates_of(op, dtype):
     """The immediates at which to test ``op``: those of its row that ``dtype`` holds, with their neighbours."""
     limit = 2 ** (np.finfo(dtype).nmant + 1)
-    return tuple(n for n in op.domain.immediates if op.has_table or abs(n) < limit)
+    return tuple(n for n in op.domain.immediates if op.names or abs(n) < limit)
 
 
 def immediate_lanes(op, n, shape, dtype=np.float64):
     """What the rules take for the immediate ``n``, or None, on arrays of ``shape``."""
-    return () if n is None else (n,) if op.has_table else (np.full(shape, n, dtype),)
+    return () if n is None else (n,) if op.names else (np.full(shape, n, dtype),)
 
 
 def intervals_of(op, dtype):

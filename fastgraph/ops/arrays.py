@@ -8,7 +8,8 @@ from fastgraph.ops.fused import FUSED
 
 ARITY = np.array([op.arity for op in TABLE], dtype=np.int64)
 IMMEDIATE = np.array([op.immediate is not None for op in TABLE], dtype=np.bool_)
-HAS_TABLE = np.array([op.has_table for op in TABLE], dtype=np.bool_)
+HAS_TABLE = np.array([op.names == "table" for op in TABLE], dtype=np.bool_)
+CALLS = np.array([op.names == "function" for op in TABLE], dtype=np.bool_)
 COMMUTATIVE = np.array([op.commutative for op in TABLE], dtype=np.bool_)
 IMMEDIATE_RANGE = np.array([op.immediate or (0, 0) for op in TABLE], dtype=np.int64)
 # Whether anything flows back to operand k, and whether a zero adjoint could come out of the op as anything but zero.

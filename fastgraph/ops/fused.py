@@ -24,7 +24,7 @@ class Fused:
     code: int
 
     immediate = None
-    has_table = False
+    names = ""
 
     @property
     def name(self):

@@ -164,6 +164,9 @@ class Oracle:
     def fma(self, x, y, z):
         return Real(x) * y + z
 
+    def call(self, function, *xs):
+        return Real(float(function(*map(float, xs))))
+
     def interval(self, x, knots):
         x = Real(x)
         return x if x.isnan else Real(max(sum(Real(knot) <= x for knot in knots) - 1, 0))

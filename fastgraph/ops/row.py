@@ -34,7 +34,7 @@ class Domain:
 
     intervals: tuple[tuple[float, float], ...]
     specials: tuple[tuple[float, ...], ...] = ()
-    immediates: tuple = ()  # integers, or tables of numbers
+    immediates: tuple = ()  # integers, tables of numbers, or functions
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,11 @@ class Op:
         One line.
     immediate
         ``(lowest, highest)`` of the integer immediate ``n``, or None.
-    has_table
-        Whether the immediate says where among the program's tables one begins; the rules get that table for ``n``.
+    names
+        ``"table"`` or ``"function"`` where the immediate says which of the program's is meant: the place where a table
+        begins, the number of a function. The rules get that table or function for ``n``.
+    is_declared
+        Whether the partials are what somebody says they are, and not the derivatives of the value.
     domain
         Where to test, see :class:`Domain`.
     ulps
@@ -87,7 +90,8 @@ class Op:
     ufunc: str = ""
     operator: str = ""
     switch: Callable | None = None
-    has_table: bool = False
+    names: str = ""
+    is_declared: bool = False
     code: int = field(default=-1, compare=False)
 
     @cached_property
@@ -124,11 +128,13 @@ class Op:
             read.update(*(part.names for part in parts if isinstance(part, Trace)))
         return tuple(name in read for name in names)
 
-    def given(self, n, tables, dtype=np.float64):
-        """What the rules take for the immediate ``n`` on NumPy's arrays: nothing, a number or a table."""
+    def given(self, n, owner, dtype=np.float64):
+        """What the rules take for the immediate ``n`` on NumPy's arrays: nothing, a number, or what ``owner`` has."""
         if self.immediate is None:
             return ()
-        return (table_at(tables, n) if self.has_table else np.dtype(dtype).type(n),)
+        if self.names == "table":
+            return (table_at(owner.tables, n),)
+        return (owner.functions[n] if self.names == "function" else np.dtype(dtype).type(n),)
 
     def apply(self, m, *args):
         """The op's value in algebra ``m``: ``args`` are the operands, then the immediate if the op has one."""

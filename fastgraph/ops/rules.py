@@ -221,3 +221,20 @@ def erfcx_partials(m, r, x):
     for coefficient in ERFCX_SLOPE[-2::-1]:
         slope = m.fma(slope, t, coefficient)
     return (m.where(x < 1.0, 2.0 * x * r - TWO_OVER_SQRT_PI, (-slope / x) / x),)
+
+
+# -- what the ops that call functions are tested with: exact in every precision ---------------------------------
+def example(x):
+    return 1.0 - x if x > 0.5 else x
+
+
+def absolute(x):
+    return abs(x)
+
+
+def larger_in_size(x, y):
+    return x if abs(x) > abs(y) else y
+
+
+def other(x, y):
+    return -y if x > 0.0 else y

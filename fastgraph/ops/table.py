@@ -10,7 +10,7 @@ from fastgraph.ops import rules
 from fastgraph.ops.row import Domain, Only, Op
 
 INF, NAN = math.inf, math.nan
-TABLES = 0, 2**31 - 1  # places where a table may begin
+PLACES = 0, 2**31 - 1  # where a table may begin; numbers of functions
 TINY, HUGE, SUBNORMAL = 2.2250738585072014e-308, 1.7976931348623157e308, 5e-324
 ANY = (-1e3, 1e3)
 EDGES = (0.0, -0.0, 1.0, -1.0, INF, -INF, NAN, SUBNORMAL, -SUBNORMAL, TINY, HUGE, -HUGE)
@@ -185,11 +185,22 @@ ROWS = [
     # -- tables ---------------------------------------------------------------------------------------------
     Op("interval", 1, rules.flat(1), None,
        "the number of the last knot that is not above x, 0 if there is none; the knots are constant, and increase",
-       immediate=TABLES, has_table=True, ulps=0, switch=rules.at_knot,
+       immediate=PLACES, names="table", ulps=0, switch=rules.at_knot,
        domain=Domain(((-3.0, 9.0),), ((*EDGES, 0.25, 7.5),), KNOTS)),
     # Without a switch: where it jumps is where the op that computes the place does.
     Op("lookup", 1, rules.flat(1), None,
        "the number at place x of a constant table, x rounded toward zero; that at the nearest end if there is none",
-       immediate=TABLES, has_table=True, ulps=0,
+       immediate=PLACES, names="table", ulps=0,
        domain=Domain(((-3.0, 9.0),), (EDGES,), ((0.5,), (-1.0, 3.5, 0.125, -0.0, INF, NAN, 2.0)))),
+    # -- functions of the user, and what he says of derivatives ---------------------------------------------
+    Op("call", 1, rules.flat(1), lambda m, x, f: m.call(f, x),
+       "what a compiled function of the user gives for x; its derivative is what with_partial says",
+       immediate=PLACES, names="function", is_declared=True, ulps=0,
+       domain=Domain((ANY,), (EDGES,), (rules.example, rules.absolute))),
+    Op("call2", 2, rules.flat(2), lambda m, x, y, f: m.call(f, x, y),
+       "what a compiled function of the user gives for x and y", immediate=PLACES, names="function",
+       is_declared=True, ulps=0, domain=Domain((ANY, ANY), (EDGES, EDGES), (rules.larger_in_size, rules.other))),
+    Op("with_partial", 3, lambda m, r, x, y, z: (1, z, 0), lambda m, x, y, z: x,
+       "x, with the partial derivative z by y beside its own", is_declared=True, ulps=0,
+       domain=Domain((ANY,) * 3, ((0.0, -0.0, 1.0, INF, NAN, HUGE, TINY, SUBNORMAL),) * 3)),
 ]

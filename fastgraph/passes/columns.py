@@ -25,6 +25,7 @@ class Columns:
     masks : int64 (n,) or None
         Per node, the node whose truth gates what it contributes to adjoints, or ``NO_MASK``.
     tables : float64
+    functions : tuple
         As of a ``Program``: passes hand them on as they are.
     """
 
@@ -33,6 +34,7 @@ class Columns:
     outputs: np.ndarray
     masks: np.ndarray | None = None
     tables: np.ndarray = field(default_factory=lambda: np.empty(0))
+    functions: tuple = ()
 
     def change(self, rows=None, constants=None, outputs=None, masks=None):
         """These columns with other rows, constants or outputs; without masks, unless they are given."""
@@ -40,7 +42,7 @@ class Columns:
             old if new is None else new
             for old, new in ((self.rows, rows), (self.constants, constants), (self.outputs, outputs))
         )
-        return Columns(rows, constants, outputs, masks, self.tables)
+        return Columns(rows, constants, outputs, masks, self.tables, self.functions)
 
     def __len__(self):
         return len(self.rows)

@@ -18,6 +18,7 @@ on masks                              ``& | ^ ~``
 ``m.shr(i, k)``                       logical shift right
 ``m.table(values, i)``                ``values[i]`` from a constant table
 ``m.size(t)``, ``m.entry(t, i)``      of a table that an op of the program names; ``i`` in range
+``m.call(f, x, …)``                   a function of numbers that an op of the program names, lane by lane
 ``m.where(mask, x, y)``               selection, lane by lane
 ``m.rare(mask, slow, fast)``          ``where(mask, slow(), fast)``; ``slow`` runs only if some lane asks for it
 ``m.loop(state, condition, body)``    a while loop over a tuple of lanes; finished lanes must pass through unchanged
