@@ -75,7 +75,8 @@ def has_no_value(kind):
     """Raise the ExprError that an expression has no number to give."""
     raise ExprError(
         f"{kind}() of an Expr: it has no value while it is recorded. Compile the graph and call the Function; "
-        "to choose by a value inside the graph use fg.where, instead of math.sin and its like fg.sin, and to assign "
+        "to choose by a value inside the graph use fg.where, to take an element of a table by it fg.lookup, instead of "
+        "math.sin and its like fg.sin, and to assign "
         "expressions into an array begin with graph.constant(np.zeros(3)).copy()"
     )
 

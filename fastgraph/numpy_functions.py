@@ -24,7 +24,7 @@ def call_function(function, args, options):
 
 
 _ADVICE = {
-    "searchsorted": "the place among knots depends on values: use np.interp for constant knots, or fg.where",
+    "searchsorted": "the place among constant knots is fg.interval(x, knots), from 0 on; to interpolate use np.interp",
     "argmax": "which element it is depends on values: use np.max, or fg.where",
     "argmin": "which element it is depends on values: use np.min, or fg.where",
     "argsort": "the order depends on values: np.maximum and np.minimum of pairs sort a few expressions",

@@ -1,7 +1,7 @@
 """Functions nobody here wrote: those of opytimark, a package of NumPy test functions for optimisation, run unchanged.
 
 Each is traced and held to its own values, bit by bit or within a few ulp of the terms it adds, and its gradient to
-differences; or it is refused, for the reason beside its name.
+differences and, where that is installed, to those of JAX; or it is refused, for the reason beside its name.
 """
 
 import inspect
@@ -14,6 +14,7 @@ import fastgraph as fg
 pytest.importorskip("opytimark", reason="pip install opytimark")
 from opytimark.core import Benchmark  # noqa: E402
 from opytimark.markers import many_dimensional, n_dimensional, one_dimensional, two_dimensional  # noqa: E402
+from opytimark.utils import decorator  # noqa: E402
 
 MODULES = (one_dimensional, two_dimensional, many_dimensional, n_dimensional)
 EVERY = {
@@ -79,3 +80,32 @@ def test_refusals(name):
 
 def test_most_are_accepted():
     assert len(EVERY) > 150 and set(REFUSED) < set(EVERY)
+
+
+@pytest.fixture
+def with_jax(monkeypatch):
+    """A way to run a function of the package on arrays of JAX, in float64."""
+    jax = pytest.importorskip("jax")
+    enabled = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+
+    def gradient(benchmark, x):
+        with monkeypatch.context() as patched:
+            for module in (inspect.getmodule(type(benchmark)), decorator):
+                patched.setattr(module, "np", jax.numpy)
+            return np.asarray(jax.grad(lambda x: seeded(benchmark, x))(jax.numpy.asarray(x)))
+
+    yield gradient
+    jax.config.update("jax_enable_x64", enabled)
+
+
+DRAWING = {"Quartic", "SphereWithNoise", "XinSheYang"}  # numbers by np.random, which JAX has not
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in {*REFUSED, *DRAWING}])
+def test_gradients_are_those_of_jax(name, with_jax):
+    benchmark, n, points = case(name)
+    f = fg.trace(lambda x: seeded(benchmark, x), (n,))
+    for x in points[:1]:
+        gradient = f.grad(x)
+        np.testing.assert_allclose(gradient, with_jax(benchmark, x), atol=1e-13 * np.abs(gradient).max(), rtol=1e-12)
