@@ -25,8 +25,8 @@ class Callee:
     Parameters
     ----------
     function : callable
-        What ``numba.njit`` compiles or has compiled, of float64 arguments (float32 in programs of that dtype); it must
-        not raise.
+        What ``numba.njit`` compiles or has compiled, of float64 arguments (float32 in programs of that dtype). Where it
+        raises an exception the value is NaN.
 
     Raises
     ------
@@ -59,8 +59,14 @@ class Callee:
     def __call__(self, *xs):
         """The values for arrays of numbers, one after the other."""
         xs = np.broadcast_arrays(*xs)
-        values = [self.function(*numbers) for numbers in zip(*(x.ravel() for x in xs), strict=True)]
+        values = [self._value(numbers) for numbers in zip(*(x.ravel() for x in xs), strict=True)]
         return np.array(values, xs[0].dtype).reshape(xs[0].shape)
+
+    def _value(self, numbers):
+        try:
+            return self.function(*numbers)
+        except Exception:  # as in ``_caller``
+            return np.nan
 
     def __reduce__(self):
         return callee_of, (self.function,)
@@ -70,10 +76,21 @@ class Callee:
 
 
 def _caller(function, arity):
-    """A function for ``cfunc``, which takes no compiled one."""
-    if arity == 1:
-        return lambda x: function(x)
-    return lambda x, y: function(x, y)
+    """A function for ``cfunc``, from which an exception could go nowhere: it becomes NaN."""
+
+    def one(x):
+        try:
+            return function(x)
+        except Exception:
+            return np.nan
+
+    def two(x, y):
+        try:
+            return function(x, y)
+        except Exception:
+            return np.nan
+
+    return one if arity == 1 else two
 
 
 def _arity(function, name):

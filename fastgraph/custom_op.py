@@ -22,12 +22,13 @@ def custom_op(value, partials=None):
     value : callable
         A Python function of float64 arguments, or the result of ``numba.njit``, that returns a number. It is called
         from machine code, for one set after the other, from many threads at once, in a float32 program with float32
-        arguments; it must not raise, and its value may depend on nothing but its arguments.
+        arguments. Where it raises an exception the value is NaN; it may depend on nothing but its arguments.
     partials : sequence or callable, optional
         The derivatives by the arguments: for each of them a number, 0 where the value does not depend on it; a function
         that ``numba.njit`` made or another custom op; or any function of expressions, such as one that calls ``fg.cos``
         or a :class:`Function`. Or one function ``(result, *arguments)`` that gives the sequence. A derivative nobody
-        gave is NaN: the first one without ``partials``, and those of a compiled function among them.
+        gave is NaN: the first one without ``partials``, those of a compiled function among them, and from the fourth
+        order on those of a result that its own partials are computed from.
 
     Returns
     -------

@@ -133,6 +133,23 @@ def test_what_nobody_gave_is_nan():
     assert safe.grad(2.0) == 4.0 and np.isnan(safe.grad(-2.0))
 
 
+@njit
+def picky(x):
+    if x < 0.0:
+        raise ValueError("negative")
+    return 1.0 / x  # raises where x is 0, as Numba's default is
+
+
+def test_where_it_raises_the_value_is_nan(capfd):
+    f = recorded(lambda x: fg.custom_op(picky, (lambda x: -1.0 / (x * x),))(x), "x")
+    x = np.array([2.0, 0.0, -1.0, 4.0])
+    assert_same_bits(f(x), np.array([0.5, np.nan, np.nan, 0.25]))
+    assert_same_bits(np.array([f(v) for v in x]), f(x))
+    assert_same_bits(fg.custom_op(picky)(x), f(x))
+    assert_same_bits(engines.reference(f.program, x[None])[0][0], f(x))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_partials_are_custom_ops_and_functions():
     slope = fg.custom_op(slope_of_wave, lambda r, x: 6.0 * fg.cos(3.0 * x) - 9.0 * x * fg.sin(3.0 * x))
     f, g = recorded(fg.custom_op(wave, [slope]), "x"), recorded(plain, "x")
