@@ -12,6 +12,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 EXPECTED = {
     "black_scholes.py": ["price 10.450584", "delta 0.636831, vega 37.524035, rho 53.232482, theta -6.414028"],
     "fit.py": ["fitted size 2.998, rate 0.701, floor 0.501"],
+    "glide.py": ["in still air 26.73 m/s, glide ratio 40.06"],
     "kepler.py": ["100,000 orbits, largest residual 8.9e-16"],
     "logistic_regression.py": [
         "569 rows, 98.8% classified as they are",
