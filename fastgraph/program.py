@@ -91,6 +91,8 @@ class Program:
         freeze(self, "functions", tuple(self.functions))
         if not all(isinstance(function, Callee) for function in self.functions):
             raise ProgramError(f"functions must be Callees, not {self.functions!r}")
+        for function in self.functions:
+            function.address(self.dtype)  # compiled now, where what is wrong with it can be said
         self.verify()
 
     @property

@@ -284,6 +284,16 @@ def test_what_is_refused(make, error, match):
         make(fg.Graph().input("x"))
 
 
+def test_a_function_compiled_for_float64_serves_float32():
+    @njit("float64(float64)")
+    def only_double(x):
+        return x + 0.1
+
+    graph = fg.Graph()
+    graph.output(fg.custom_op(only_double)(graph.input("x")))
+    assert graph.compile(np.float32)(np.float32(1.5)) == np.float32(1.6)  # converted, then rounded
+
+
 def test_callees_are_shared_by_function():
     assert callee_of(wave) is callee_of(wave) and isinstance(callee_of(wave), Callee)
     f = recorded(lambda x: by_functions(x) + by_functions(x * 2.0) + by_expressions(x), "x")
