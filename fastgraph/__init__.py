@@ -13,6 +13,7 @@ The pipeline, in import order: ``ops`` (one row an op) → ``expr``, ``expr_arra
 ``program`` → ``sparsity`` → ``engine`` → ``assembly`` (columns to programs) → ``derived`` (programs of derivatives) →
 ``derivatives``, ``flat`` → ``function``; ``symbolic``, ``compiler`` and ``tracing`` join them, ``numpy_functions`` is
 NumPy's way in, and ``interpolation`` and ``custom_op`` record what is given by numbers or by the user's own functions.
+``embedding`` is the way into the user's compiled code.
 """
 
 from fastgraph import functions as _functions
