@@ -77,14 +77,15 @@ class Handle:
         self.function, flat = function, function.flat
         self._leaves = np.flatnonzero(flat.leaf_is_input)
         self._parameter_leaves = np.flatnonzero(~flat.leaf_is_input)
-        self._parameters = parameters
         self._singles = {}
         self.fields = np.zeros(N_FIELDS, np.int64)
         self.address = address_of(self.fields)
         self.fields[[N, M, N_PARAMETERS]] = flat.n, flat.m, len(self._parameter_leaves)
-        self.fields[IS_BOUND] = parameters is not None or not len(self._parameter_leaves)
+        self.fields[IS_BOUND] = not len(self._parameter_leaves)
         self.fields[LEAVES], self.fields[PARAMETERS] = map(address_of, (self._leaves, self._parameter_leaves))
         self.prepare(*prepared)
+        if parameters is not None:
+            self.set_parameters(parameters)
 
     def prepare(self, *methods):
         """Make what more methods need, by name: "jvp", "vjp", "hvp", "jacobian_values"; return the handle.
@@ -143,6 +144,13 @@ class Handle:
         self.fields[_KINDS[name]] = workspace.address
         if self._parameters is not None:
             workspace.values[self._parameter_leaves] = self._parameters
+
+    @property
+    def _parameters(self):
+        """Copies of what is bound, as ``set_parameters`` takes it; None where nothing is."""
+        if not self.fields[IS_BOUND]:
+            return None
+        return self._singles["value"].workspace.values[self._parameter_leaves]
 
     def __reduce__(self):
         return Handle, (self.function, tuple(self._singles), self._parameters)

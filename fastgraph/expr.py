@@ -122,8 +122,8 @@ def _numbers(op, table):
         raise ExprError(f"fg.{op.name} takes a table of real numbers, not {table!r}: {error}") from None
     if numbers.ndim != 1 or not len(numbers):
         raise ShapeError(f"fg.{op.name} takes a table of shape (k,), of a number at least, not {numbers.shape}")
-    if op.name == "interval" and not np.all(numbers[1:] > numbers[:-1]):
-        raise ExprError("fg.interval: knots must increase, and be no NaN")
+    if op.increasing and not np.all(numbers[1:] > numbers[:-1]):
+        raise ExprError(f"fg.{op.name}: the numbers of the table must increase, and be no NaN")
     return numbers
 
 

@@ -196,7 +196,7 @@ def _knots(knots, what, least):
 
 def _numbers(values, what, name):
     if graph_of([values]) is not None:
-        raise ExprError(f"{what} takes constant {name}: where they lie decides which operations there are")
+        raise ExprError(f"{what} takes constant {name}: they become tables of the program")
     try:
         return np.asarray(values, np.float64)
     except (TypeError, ValueError) as error:

@@ -116,6 +116,12 @@ def test_parameters():
     with pytest.raises(ValueError, match="parameters of the handle are not bound"):
         h.value(X)
     assert swept(h, X, ks) == sum(f.flat(X, k=k) for k in ks)
+    # What was set by compiled code holds for clones, and for what is prepared later.
+    product = np.empty(4)
+    h.clone().prepare("hvp").hvp(X, V, product)
+    assert_same_bits(product, f.flat.hvp(X, V, k=ks[-1]))
+    h.prepare("hvp").hvp(X, -V, product)
+    assert_same_bits(product, f.flat.hvp(X, -V, k=ks[-1]))
     other = h.bind(k=K)
     assert other.value(X) == f.flat(X, k=K) and h.value(X) == f.flat(X, k=ks[-1])
     assert other.clone().value(X) == other.value(X) == other.prepare("hvp").value(X)

@@ -8,7 +8,7 @@ from llvmlite import ir
 from fastgraph import vecmath
 from fastgraph.engine.values import Floats
 from fastgraph.ops import TABLE, contribution
-from fastgraph.ops.row import MASKED, Anything
+from fastgraph.ops.row import MASKED, NAMED, Anything
 
 F64 = ir.DoubleType()
 I64 = ir.IntType(64)
@@ -105,7 +105,7 @@ class Arm:
         """Where the table begins, or the address of the function, that the immediate names; partials read none."""
         if self.context is None:
             return None
-        b, which = self.builder, ("table", "function").index(self.op.names)
+        b, which = self.builder, NAMED.index(self.op.names)
         base = b.inttoptr(b.load(self.at(self.context, integer(which), I64), typ=I64, align=8), POINTER)
         if self.op.names == "table":
             return self.at(base, self.immediate, m.element)

@@ -14,6 +14,7 @@ from fastgraph.engine.moves import KIND, SUMS
 from fastgraph.engine.streams import TRASH
 from fastgraph.engine.tiles import KEEP, VECTOR
 from fastgraph.jit import once
+from fastgraph.ops.row import NAMED
 from fastgraph.program import RUN
 
 DOUBLE = KIND[np.dtype(np.float64)]
@@ -104,7 +105,8 @@ class Context:
     def __init__(self, program):
         self.tables = program.tables
         self.functions = np.array([f.address(program.dtype) for f in program.functions], np.int64)
-        self.record = np.array([address_of(self.tables), address_of(self.functions)], np.int64)
+        arrays = {"table": self.tables, "function": self.functions}
+        self.record = np.array([address_of(arrays[name]) for name in NAMED], np.int64)
 
 
 class OneSet:

@@ -8,6 +8,9 @@ import numpy as np
 
 MAX_ARITY = 3
 
+# What immediates may name, in the order in which kernels find the program's.
+NAMED = "table", "function"
+
 # Flags of a run in a program: bits 0 to 2 say which operands an adjoint flows to.
 MASKED = 8  # the run has one more column of operands: the masks that gate its contributions
 
@@ -60,6 +63,8 @@ class Op:
     names
         ``"table"`` or ``"function"`` where the immediate says which of the program's is meant: the place where a table
         begins, the number of a function. The rules get that table or function for ``n``.
+    increasing
+        Whether the numbers of the table must increase.
     is_declared
         Whether the partials are what somebody says they are, and not the derivatives of the value.
     domain
@@ -91,6 +96,7 @@ class Op:
     operator: str = ""
     switch: Callable | None = None
     names: str = ""
+    increasing: bool = False
     is_declared: bool = False
     code: int = field(default=-1, compare=False)
 

@@ -185,7 +185,7 @@ ROWS = [
     # -- tables ---------------------------------------------------------------------------------------------
     Op("interval", 1, rules.flat(1), None,
        "the number of the last knot that is not above x, 0 if there is none; the knots are constant, and increase",
-       immediate=PLACES, names="table", ulps=0, switch=rules.at_knot,
+       immediate=PLACES, names="table", increasing=True, ulps=0, switch=rules.at_knot,
        domain=Domain(((-3.0, 9.0),), ((*EDGES, 0.25, 7.5),), KNOTS)),
     # Without a switch: where it jumps is where the op that computes the place does.
     Op("lookup", 1, rules.flat(1), None,
