@@ -13,8 +13,11 @@ The pipeline, in import order: ``ops`` (one row an op) → ``expr``, ``expr_arra
 ``program`` → ``sparsity`` → ``engine`` → ``assembly`` (columns to programs) → ``derived`` (programs of derivatives) →
 ``derivatives``, ``flat`` → ``function``; ``symbolic``, ``compiler`` and ``tracing`` join them, ``numpy_functions`` is
 NumPy's way in, and ``interpolation`` and ``custom_op`` record what is given by numbers or by the user's own functions.
-``embedding`` is the way into the user's compiled code.
+``embedding`` is the way into the user's compiled code; ``scipy``, ``ipopt``, ``jax`` and ``torch`` are the ways into
+those packages, imported at their first use.
 """
+
+from importlib import import_module as _import_module
 
 from fastgraph import functions as _functions
 from fastgraph import numpy_functions as _numpy_functions  # noqa: F401  (NumPy's protocol for expressions)
@@ -69,3 +72,16 @@ __all__ = [
     "trace",
     *_NAMES,
 ]
+
+# fg.scipy and the others: modules for packages that fastgraph does not need.
+_INTEGRATIONS = ("ipopt", "jax", "scipy", "torch")
+
+
+def __getattr__(name):
+    if name in _INTEGRATIONS:
+        return _import_module(f"fastgraph.{name}")
+    raise AttributeError(f"module 'fastgraph' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_INTEGRATIONS})

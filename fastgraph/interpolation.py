@@ -8,6 +8,7 @@ import numpy as np
 
 from fastgraph.errors import ExprError, ShapeError
 from fastgraph.expr_array import as_expressions, graph_of
+from fastgraph.extras import need
 from fastgraph.functions import FUNCTIONS as _F
 
 
@@ -95,16 +96,13 @@ def cubic_spline(x, knots, values, boundary="not-a-knot"):
     >>> round(float(y), 12), round(float(slope), 12)
     (10.648, 14.52)
     """
-    try:
-        from scipy.interpolate import CubicSpline
-    except ImportError:
-        raise ImportError("fg.cubic_spline needs SciPy: pip install 'fastgraph[scipy]'") from None
+    interpolate = need("scipy.interpolate", "fg.cubic_spline")
     knots = _knots(knots, "fg.cubic_spline", 2)
     values = _numbers(values, "fg.cubic_spline", "values")
     if values.shape != knots.shape:
         raise ShapeError(f"fg.cubic_spline: values of {len(knots)} knots have shape {knots.shape}, not {values.shape}")
     try:
-        spline = CubicSpline(knots, values, bc_type=boundary)
+        spline = interpolate.CubicSpline(knots, values, bc_type=boundary)
     except ValueError as error:
         raise ExprError(f"fg.cubic_spline: {error}") from None
     return piecewise_polynomial(x, spline.x, spline.c)

@@ -10,6 +10,7 @@ import numpy as np
 from fastgraph import derived
 from fastgraph.arguments import is_sum
 from fastgraph.errors import ShapeError
+from fastgraph.extras import need
 from fastgraph.graph import Argument, Output
 from fastgraph.layout import Results
 from fastgraph.ops import OPS
@@ -375,8 +376,5 @@ class SparseDerivatives:
                 f"{what} of {self.label} takes one input set, but the arguments have the batch shape "
                 f"{values.shape[:-1]}: use {what}_values, or call it set by set"
             )
-        try:
-            from scipy.sparse import csr_array
-        except ImportError:
-            raise ImportError(f"{what} needs SciPy: pip install 'fastgraph[scipy]', or use {what}_values") from None
-        return csr_array((values, pattern.indices, pattern.indptr), shape=pattern.shape)
+        sparse = need("scipy.sparse", what, or_else=f", or use {what}_values")
+        return sparse.csr_array((values, pattern.indices, pattern.indptr), shape=pattern.shape)
