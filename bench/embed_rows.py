@@ -1,15 +1,17 @@
-"""Rows of the report about Functions inside compiled code: a call of a handle beside the bare sweep and code by hand.
+"""Rows of the report about Functions inside compiled code: handles beside the bare sweep and code by hand, ``quad``.
 
 In: the installed peers. Out: ``Row``s, as in ``bench.rows``; every callable has passed a gate before it is timed.
 """
 
+import sys
+
 import numpy as np
-from numba import njit
+from numba import cfunc, njit
 
 from bench.rows import Row, scaled
 from bench.timing import interleaved
-from fastgraph.embedding import GRADIENT, VALUE
 from fastgraph.engine.kernels import run as sweep
+from fastgraph.handle import GRADIENT, VALUE
 
 CALLS = 10_000
 OVERHEAD = 50.0  # nanoseconds over the bare sweep
@@ -84,4 +86,43 @@ def embedding(peers):
             yield Row(what, "ns", times, goal, f"≤ {OVERHEAD:g} ns over the bare sweep")
 
 
-GROUPS = {"embedding": embedding}
+def _bell(x):
+    return np.exp(-x * x) * np.cos(3.0 * x) / (1.0 + x * x)
+
+
+def _nested(x, y, z):
+    return np.exp(-x * y) * np.cos(z + x) + np.sqrt(1.0 + y * y + z * z)
+
+
+def quadrature(peers):
+    """SciPy's ``quad`` and ``nquad`` over a graph, beside a C function by hand and a Python function."""
+    fg = peers["fastgraph"].lib
+    try:
+        from scipy import LowLevelCallable as low
+        from scipy import integrate
+    except ImportError:
+        print("quad: SciPy is not installed", file=sys.stderr)
+        return
+    by_hand = low(cfunc("f8(f8)")(njit(_bell)).ctypes)
+    graph = fg.trace(_bell, ()).lowlevel("quad")
+    runs = {
+        "fastgraph": lambda: integrate.quad(graph, -6.0, 6.0),
+        "numba cfunc": lambda: integrate.quad(by_hand, -6.0, 6.0),
+        "python": lambda: integrate.quad(_bell, -6.0, 6.0),
+    }
+    assert len({round(run()[0], 12) for run in runs.values()}) == 1
+    points = integrate.quad(graph, -6.0, 6.0, full_output=True)[2]["neval"]
+    yield Row(f"scipy quad over a graph, {points} points", "µs", scaled(interleaved(runs, rounds=15), 1e-6), None, "")
+    ranges, of_three = [(0.0, 1.0)] * 3, njit(_nested)
+    graph_of_three = fg.trace(_nested, (), (), ()).lowlevel("nquad")
+    nested_by_hand = low(cfunc("f8(i4, CPointer(f8))")(njit(lambda n, x: of_three(x[0], x[1], x[2]))).ctypes)
+    runs = {
+        "fastgraph": lambda: integrate.nquad(graph_of_three, ranges),
+        "numba cfunc": lambda: integrate.nquad(nested_by_hand, ranges),
+        "python": lambda: integrate.nquad(_nested, ranges),
+    }
+    assert len({round(run()[0], 12) for run in runs.values()}) == 1
+    yield Row("scipy nquad of three variables", "µs", scaled(interleaved(runs, rounds=5), 1e-6), None, "")
+
+
+GROUPS = {"embedding": embedding, "quad": quadrature}

@@ -77,6 +77,9 @@ def _parser():
         "--sets", type=positive_integer, default=1_000_000, help="size of the batch (default: %(default)s)"
     )
     demo.set_defaults(run=_demo)
+
+    header = commands.add_parser("header", help="print fastgraph.h, by which C code calls functions")
+    header.set_defaults(run=_header)
     return parser
 
 
@@ -102,6 +105,12 @@ def _demo(options):
     from fastgraph.demo import show
 
     show(options.sets)
+
+
+def _header(options):
+    from fastgraph.c_interface import header
+
+    print(header(), end="")
 
 
 # -- eval ---------------------------------------------------------------------------------------------------

@@ -59,26 +59,6 @@ class Composition:
         program = optimised(columns, sum(a.size for a in arguments), self.dtype)
         return type(self)(program, arguments, self.outputs, self.name)
 
-    @property
-    def numba(self):
-        """A new :class:`fastgraph.embedding.Handle`, by which ``@njit`` code calls this function.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from numba import njit
-        >>> import fastgraph as fg
-        >>> graph = fg.Graph()
-        >>> x = graph.input("x", shape=2)
-        >>> graph.output(x[0] * x[1])
-        >>> twice = njit(lambda h, x: 2.0 * h.value(x))
-        >>> twice(graph.compile().numba, np.array([3.0, 4.0]))
-        24.0
-        """
-        from fastgraph.embedding import Handle
-
-        return Handle(self)
-
     def _recorded(self, args, named):
         """The outputs as expressions of the arguments, which are expressions or numbers of one graph.
 

@@ -5,30 +5,36 @@ data to it, so another one needs no compilation, and code compiled with ``cache=
 """
 
 import numpy as np
-from numba import carray
-from numba.core import cgutils, types
-from numba.extending import (
-    NativeValue,
-    make_attribute_wrapper,
-    models,
-    overload_method,
-    register_jitable,
-    register_model,
-    typeof_impl,
-    unbox,
-)
+from numba.core import cgutils
+from numba.extending import NativeValue, typeof_impl, unbox
 
-from fastgraph.engine.addresses import call_address, pointer, zero
-from fastgraph.engine.kernels import CALL, one_nan
+from fastgraph import c_interface
 from fastgraph.engine.sweeper import SEEDED
 from fastgraph.engine.workspace import address_of
 from fastgraph.errors import ArgumentError
-from fastgraph.jit import compiled, fingerprint
+from fastgraph.handle import (
+    GRADIENT,
+    HANDLE,
+    HVP,
+    IMPLEMENTATIONS,
+    IS_BOUND,
+    JACOBIAN,
+    JVP,
+    LEAVES,
+    N_FIELDS,
+    N_PARAMETERS,
+    NNZ,
+    PARAMETERS,
+    STATUS,
+    STATUSES,
+    VALUE,
+    VJP,
+    HandleType,
+    M,
+    N,
+)
+from fastgraph.jit import compiled
 
-# What compiled code finds at a handle's address: numbers, then for each kind of sweep the address of its ``CALL``, 0
-# where it is not prepared.
-N, M, N_PARAMETERS, NNZ, IS_BOUND, LEAVES, PARAMETERS, VALUE, GRADIENT, JVP, VJP, HVP, JACOBIAN = range(13)
-N_FIELDS = 1 + JACOBIAN
 _KINDS = {"value": VALUE, "gradient": GRADIENT, "jvp": JVP, "vjp": VJP, "hvp": HVP, "jacobian_values": JACOBIAN}
 
 
@@ -49,8 +55,9 @@ class Handle:
     ``set_parameters(p)``           fix the parameters, concatenated, for the calls that follow
     ==============================  =========================================================================
 
-    Raises, in compiled code, ValueError for an array of another length, for parameters that are not bound, and for a
-    method that is not prepared: all but the first three are, by name, with :meth:`prepare`.
+    Raises, in compiled code, ValueError for an array of another length, for parameters that are not bound, if another
+    thread is in a call of this handle, and for a method that is not prepared: all but the first three are, by name,
+    with :meth:`prepare`.
 
     Examples
     --------
@@ -79,7 +86,7 @@ class Handle:
         self._parameter_leaves = np.flatnonzero(~flat.leaf_is_input)
         self._singles = {}
         self.fields = np.zeros(N_FIELDS, np.int64)
-        self.address = address_of(self.fields)
+        self.block = address_of(self.fields)
         self.fields[[N, M, N_PARAMETERS]] = flat.n, flat.m, len(self._parameter_leaves)
         self.fields[IS_BOUND] = not len(self._parameter_leaves)
         self.fields[LEAVES], self.fields[PARAMETERS] = map(address_of, (self._leaves, self._parameter_leaves))
@@ -115,6 +122,22 @@ class Handle:
     def clone(self):
         """A handle like this one, for another thread."""
         return Handle(self.function, tuple(self._singles), self._parameters)
+
+    @property
+    def ctypes(self):
+        """A ctypes pointer to the block that C code takes; it keeps the handle. See :attr:`Function.ctypes`."""
+        return c_interface.pointer_to(self, self.fields)
+
+    @property
+    def address(self):
+        """The address of that block, an int; valid as long as the handle is."""
+        c_interface.complete(self.fields)
+        return self.block
+
+    @property
+    def status(self):
+        """Why the last call from C that computed nothing did so, "OK" if there was none."""
+        return tuple(STATUSES)[self.fields[STATUS]]
 
     def _single(self, name):
         """The workspace of a method."""
@@ -159,231 +182,18 @@ class Handle:
         return f"<handle of {self.function!r}: {', '.join(self._singles)}>"
 
 
-# -- what compiled code sees ----------------------------------------------------------------------------------------
-# The code below becomes part of the user's compiled functions, and lies in their caches: they must not outlive these
-# sources, so the type has their hash in its name.
-class HandleType(types.Type):
-    """The Numba type of every handle."""
-
-    def __init__(self):
-        super().__init__(name=f"fastgraph.Handle({fingerprint()})")
-
-
-_TYPE = HandleType()
-
-
 @typeof_impl.register(Handle)
 def _typeof(value, context):
-    return _TYPE
-
-
-@register_model(HandleType)
-class _Model(models.StructModel):
-    def __init__(self, manager, kind):
-        super().__init__(manager, kind, [("address", types.intp)])
-
-
-make_attribute_wrapper(HandleType, "address", "address")
+    return HANDLE
 
 
 @unbox(HandleType)
 def _unbox(kind, value, c):
-    address = c.pyapi.object_getattr_string(value, "address")
+    block = c.pyapi.object_getattr_string(value, "block")
     handle = cgutils.create_struct_proxy(kind)(c.context, c.builder)
-    handle.address = c.pyapi.number_as_ssize_t(address)
-    c.pyapi.decref(address)
+    handle.address = c.pyapi.number_as_ssize_t(block)
+    c.pyapi.decref(block)
     return NativeValue(handle._getvalue(), is_error=cgutils.is_not_null(c.builder, c.pyapi.err_occurred()))
-
-
-@register_jitable
-def _numbers(address, n):
-    return carray(pointer(address), n, np.float64)
-
-
-# Inputs go straight to where the sweep looks for leaves, and results come straight from the slots, not by the buffers
-# of a ``Single``: a call of a function of ten inputs is 6 ns above the sweep of its workspace instead of 18.
-@register_jitable
-def _begin(h, kind, x):
-    """Put the inputs in their slots; the handle's fields and the slots."""
-    fields = carray(pointer(h.address), N_FIELDS, np.int64)
-    n = fields[N]
-    if fields[kind] == 0:
-        raise ValueError("this method of the handle is not prepared, by prepare() in Python; or it needs one output")
-    if fields[IS_BOUND] == 0:
-        raise ValueError("the parameters of the handle are not bound: use its bind(), or set_parameters")
-    if len(x) != n:
-        raise ValueError("x must have as many elements as the function has inputs")
-    call = carray(pointer(fields[kind]), 1, CALL)[0]
-    values = _numbers(call.values, call.n_slots)
-    leaves = carray(pointer(fields[LEAVES]), n, np.uint64)
-    for i in range(n):
-        values[leaves[i]] = x[i]
-    return fields, values
-
-
-@register_jitable
-def _move(fields, values, v):
-    """Put a direction behind the leaves."""
-    n = fields[N]
-    if len(v) != n:
-        raise ValueError("a direction must have as many elements as the function has inputs")
-    first = n + fields[N_PARAMETERS]
-    for i in range(n):
-        values[first + i] = v[i]
-
-
-@register_jitable
-def _get(call, values, start, out, n):
-    """Outputs from the number ``start`` on."""
-    if len(out) != n:
-        raise ValueError("an array of results has another length: see the table of the handle's methods")
-    outputs = carray(pointer(call.outputs), call.n_outputs, np.uint32)
-    for j in range(n):
-        out[j] = one_nan(values[outputs[start + j]])
-
-
-@register_jitable
-def _reverse(fields, kind, call, g):
-    """From the adjoints of the outputs, which are there, the gradient by the inputs."""
-    n = fields[N]
-    if len(g) != n:
-        raise ValueError("a gradient must have as many elements as the function has inputs")
-    call_address(call.reverse, (fields[kind],))
-    adjoints = _numbers(call.adjoints, call.n_slots)
-    leaves = carray(pointer(fields[LEAVES]), n, np.uint64)
-    for i in range(n):
-        g[i] = one_nan(adjoints[leaves[i]])
-
-
-@register_jitable
-def _seeded(call, w):
-    """The adjoints of the outputs: these, and 0 after the lowest."""
-    zero(call.adjoints, call.lowest_output, call.n_slots)
-    outputs = carray(pointer(call.outputs), call.n_outputs, np.uint32)
-    adjoints = _numbers(call.adjoints, call.n_slots)
-    for j in range(call.n_outputs):
-        adjoints[outputs[j]] += w[j]
-
-
-def _value(h, x):
-    fields, values = _begin(h, VALUE, x)
-    call = carray(pointer(fields[VALUE]), 1, CALL)[0]
-    if fields[M] != 1:
-        raise ValueError("value needs one scalar output: use call")
-    call_address(call.forward, (fields[VALUE],))
-    return one_nan(values[carray(pointer(call.outputs), 1, np.uint32)[0]])
-
-
-def _value_and_grad(h, x, g):
-    fields, values = _begin(h, GRADIENT, x)
-    call = carray(pointer(fields[GRADIENT]), 1, CALL)[0]
-    call_address(call.forward, (fields[GRADIENT],))
-    output = carray(pointer(call.outputs), 1, np.uint32)[0]
-    value = one_nan(values[output])
-    zero(call.adjoints, call.lowest_output, call.n_slots)
-    _numbers(call.adjoints, call.n_slots)[output] += 1.0
-    _reverse(fields, GRADIENT, call, g)
-    return value
-
-
-def _call(h, x, y):
-    fields, values = _begin(h, VALUE, x)
-    call = carray(pointer(fields[VALUE]), 1, CALL)[0]
-    call_address(call.forward, (fields[VALUE],))
-    _get(call, values, 0, y, fields[M])
-
-
-def _jvp(h, x, v, y, t):
-    fields, values = _begin(h, JVP, x)
-    call = carray(pointer(fields[JVP]), 1, CALL)[0]
-    _move(fields, values, v)
-    call_address(call.forward, (fields[JVP],))
-    _get(call, values, 0, y, fields[M])
-    _get(call, values, fields[M], t, fields[M])
-
-
-def _vjp(h, x, w, y, g):
-    fields, values = _begin(h, VJP, x)
-    call = carray(pointer(fields[VJP]), 1, CALL)[0]
-    if len(w) != fields[M]:
-        raise ValueError("cotangents must be as many as the function has outputs")
-    call_address(call.forward, (fields[VJP],))
-    _get(call, values, 0, y, fields[M])
-    _seeded(call, w)
-    _reverse(fields, VJP, call, g)
-
-
-def _hvp(h, x, v, p):
-    fields, values = _begin(h, HVP, x)
-    call = carray(pointer(fields[HVP]), 1, CALL)[0]
-    _move(fields, values, v)
-    call_address(call.forward, (fields[HVP],))
-    zero(call.adjoints, call.lowest_output, call.n_slots)
-    _numbers(call.adjoints, call.n_slots)[carray(pointer(call.outputs), 1, np.uint32)[0]] += 1.0
-    _reverse(fields, HVP, call, p)
-
-
-def _jacobian_values(h, x, values):
-    fields, slots = _begin(h, JACOBIAN, x)
-    call = carray(pointer(fields[JACOBIAN]), 1, CALL)[0]
-    call_address(call.forward, (fields[JACOBIAN],))
-    _get(call, slots, 0, values, fields[NNZ])
-
-
-def _set_parameters(h, p):
-    fields = carray(pointer(h.address), N_FIELDS, np.int64)
-    n = fields[N_PARAMETERS]
-    if len(p) != n:
-        raise ValueError("set_parameters takes all parameters, concatenated")
-    leaves = carray(pointer(fields[PARAMETERS]), n, np.uint64)
-    for kind in range(VALUE, N_FIELDS):
-        if fields[kind] != 0:
-            call = carray(pointer(fields[kind]), 1, CALL)[0]
-            values = _numbers(call.values, call.n_slots)
-            for j in range(n):
-                values[leaves[j]] = p[j]
-    fields[IS_BOUND] = 1
-
-
-# Numba wants each with the names of its arguments.
-@overload_method(HandleType, "value")
-def _type_value(h, x):
-    return _value
-
-
-@overload_method(HandleType, "value_and_grad")
-def _type_value_and_grad(h, x, g):
-    return _value_and_grad
-
-
-@overload_method(HandleType, "call")
-def _type_call(h, x, y):
-    return _call
-
-
-@overload_method(HandleType, "jvp")
-def _type_jvp(h, x, v, y, t):
-    return _jvp
-
-
-@overload_method(HandleType, "vjp")
-def _type_vjp(h, x, w, y, g):
-    return _vjp
-
-
-@overload_method(HandleType, "hvp")
-def _type_hvp(h, x, v, p):
-    return _hvp
-
-
-@overload_method(HandleType, "jacobian_values")
-def _type_jacobian_values(h, x, values):
-    return _jacobian_values
-
-
-@overload_method(HandleType, "set_parameters")
-def _type_set_parameters(h, p):
-    return _set_parameters
 
 
 def _in_python(implementation):
@@ -397,6 +207,6 @@ def _in_python(implementation):
     return method
 
 
-for _implementation in (_value, _value_and_grad, _call, _jvp, _vjp, _hvp, _jacobian_values, _set_parameters):
+for _implementation in IMPLEMENTATIONS:
     _made = _in_python(_implementation)
     setattr(Handle, _made.__name__, _made)

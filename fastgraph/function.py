@@ -14,6 +14,7 @@ from fastgraph import saving
 from fastgraph.arguments import Signature, is_sum
 from fastgraph.composition import Composition, hold_expressions
 from fastgraph.derivatives import Derivatives
+from fastgraph.embedded import Embedded
 from fastgraph.engine.pool import check_threads
 from fastgraph.engine.sweeper import Sweeper
 from fastgraph.errors import ArgumentError, ProgramError
@@ -25,7 +26,7 @@ _NUMBERS = frozenset((float, int, np.float64)).issuperset
 _tuple = tuple.__new__
 
 
-class Function(Composition, Derivatives):
+class Function(Composition, Embedded, Derivatives):
     """A compiled graph: immutable, picklable, callable from many threads at once.
 
     Call it with its arguments in order of declaration, or by name. Each has the shape ``batch + declared shape``;

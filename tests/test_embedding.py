@@ -184,11 +184,11 @@ def wrong(h, which, x, a, b):
     ("make", "which", "sizes", "match"),
     [
         (scalar, 0, (3, 4, 4), "as many elements as the function has inputs"),
-        (scalar, 0, (4, 3, 4), "a gradient must have as many"),
+        (scalar, 0, (4, 3, 4), "a gradient, direction or product must have as many"),
         (scalar, 1, (4, 4, 4), "not prepared"),
-        (scalar, 2, (4, 2, 4), "an array of results has another length"),
+        (scalar, 2, (4, 2, 4), "must be as many as the function has outputs"),
         (scalar, 3, (4, 3, 4), "all parameters, concatenated"),
-        (several, 0, (3, 3, 3), "needs one output"),
+        (several, 0, (3, 3, 3), "needs one scalar output"),
         (several, 4, (3, 3, 3), "one scalar output: use call"),
     ],
 )
