@@ -34,7 +34,12 @@ class Terms:
         return self("value", op.code, immediate, *(sorted(operands) if op.commutative else operands))
 
     def added(self, before, op, immediate, k, operands, result, weight, mask):
-        """An adjoint with one more contribution: of what the rule reads, and of nothing else."""
+        """An adjoint with one more contribution: of what the rule reads, and of nothing else.
+
+        The first one, if it is the adjoint of the result as it is, leaves just that: 0 + w is w.
+        """
+        if before == self(*ZERO) and op.passes[k] and mask is None:
+            return weight
         seen = [x if reads else None for x, reads in zip((*operands, result), op.reads, strict=True)]
         return self("added", before, self("share", op.code, immediate, k, tuple(seen), weight, mask))
 

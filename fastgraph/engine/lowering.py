@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastgraph.engine import streams
-from fastgraph.ops.arrays import ARITY, FORWARD_ARITY, FUSES, READS
+from fastgraph.ops.arrays import ARITY, FORWARD_ARITY, FUSES, PASSES, READS
 from fastgraph.passes import prune
 from fastgraph.program import RUN, Program, assemble
 
@@ -128,11 +128,16 @@ def lower(program, varying, wanted=None, summed=False, fused=True):
     reverse = epilogue = Stream(np.zeros(0, RUN), np.zeros(0, np.int64))
     totals = np.zeros(0, np.int64)
     if with_gradient:
-        there = rows, first, outputs
         state = relevant, values, adjoints, handed
         table = immediates, ARITY
+        has = np.zeros(n_slots, np.bool_)
+        has[outputs] = True
+
+        def ordered(chosen):
+            return rows, first, outputs, *streams.reverse_order(rows, first, chosen, relevant, has, PASSES)
+
         *fields, n_adjoints = streams.reverse_words(
-            *there, swept & varies if summed else swept, *state, n_adjoints, *table
+            *ordered(swept & varies if summed else swept), *state, n_adjoints, *table
         )
         reverse = _stream(*fields)
         if summed:
@@ -140,7 +145,7 @@ def lower(program, varying, wanted=None, summed=False, fused=True):
             crossing[n_leaves:] &= ~varies[n_leaves:]
             totals = adjoints[np.flatnonzero(crossing)]
             handed[:] = False
-            *fields, n_adjoints = streams.reverse_words(*there, swept & ~varies, *state, n_adjoints, *table)
+            *fields, n_adjoints = streams.reverse_words(*ordered(swept & ~varies), *state, n_adjoints, *table)
             epilogue = _stream(*fields)
     leaves, constants = np.arange(n_leaves), np.arange(len(program.constants))
     loaded = np.array([leaves, values[:n_leaves]])[:, values[:n_leaves] >= 0]

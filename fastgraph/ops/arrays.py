@@ -12,8 +12,10 @@ HAS_TABLE = np.array([op.names == "table" for op in TABLE], dtype=np.bool_)
 CALLS = np.array([op.names == "function" for op in TABLE], dtype=np.bool_)
 COMMUTATIVE = np.array([op.commutative for op in TABLE], dtype=np.bool_)
 IMMEDIATE_RANGE = np.array([op.immediate or (0, 0) for op in TABLE], dtype=np.int64)
-# Whether anything flows back to operand k, and whether a zero adjoint could come out of the op as anything but zero.
+# Whether anything flows back to operand k; whether that is the adjoint itself; whether a zero adjoint could come out of
+# the op as anything but zero.
 FLOWS = np.array([op.flows + (False,) * (MAX_ARITY - op.arity) for op in TABLE], dtype=np.bool_)
+PASSES = np.array([op.passes + (False,) * (MAX_ARITY - op.arity) for op in TABLE], dtype=np.bool_)
 SCALES = np.array([op.scales for op in TABLE], dtype=np.bool_)
 # Whether the partials read the value of operand k, or, last, of the result.
 READS = np.array([(*op.reads[:-1], *[False] * (MAX_ARITY - op.arity), op.reads[-1]) for op in TABLE], dtype=np.bool_)

@@ -112,6 +112,11 @@ class Op:
         return tuple(contribution(Anything(), Anything(), p) is not None for p in self._partial_kinds)
 
     @property
+    def passes(self):
+        """Per operand, whether what flows back to it is the adjoint of the result itself."""
+        return tuple(type(p) in (int, float) and p == 1 for p in self._partial_kinds)
+
+    @property
     def scales(self):
         """Whether some partial is a number to multiply by, so that even a zero adjoint may come out as 0 * inf."""
         return any(not isinstance(p.partial if isinstance(p, Only) else p, int | float) for p in self._partial_kinds)
