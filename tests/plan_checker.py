@@ -113,8 +113,7 @@ class Machine:
                 n = _key(op, *op.given(immediate, self.owner)) if op.names else immediate
                 self.values[target] = self.terms.value(op, n, operands)
                 continue
-            both = op.operands(operands, lambda inner, xs: self.terms.value(inner, 0, xs))
-            self.values[target] = self.terms.value(op.outer, 0, both)
+            self.values[target] = op.compose(operands, lambda row, xs: self.terms.value(row, 0, xs))
 
     def spread(self):
         """The prologue fills a piece of each slot; what is not spread is garbage elsewhere."""

@@ -14,7 +14,7 @@ from fastgraph.engine.tile_kernels import PIECE
 from fastgraph.engine.tiles import SIZES
 from fastgraph.ops import OPS, TABLE
 from fastgraph.ops.accuracy import arguments, error, immediates_of
-from fastgraph.ops.fused import FUSED
+from fastgraph.ops.fused import FUSED, Fused
 from fastgraph.ops.oracle import exact_partials, exact_value, ulps
 from fastgraph.program import DTYPES, RUN, Program
 from tests import engines
@@ -107,16 +107,20 @@ SPECIAL = (0.0, -0.0, 1.0, -1.5, 3.0, 1e-3, 1e30, -1e30, np.inf, -np.inf, np.nan
 def test_a_fused_row_has_the_bits_of_its_operations(row, dtype):
     """Either order of a commutative one; at ordinary numbers, at special ones, and where a fused rounding shows."""
     n = row.arity
-    edges = SPECIAL if n > 3 else [*SPECIAL, float(np.finfo(dtype).max), float(np.finfo(dtype).smallest_subnormal)]
+    edges = [*SPECIAL, float(np.finfo(dtype).max), float(np.finfo(dtype).smallest_subnormal)]
+    edges = edges if n <= 3 else SPECIAL if n == 4 else (0.0, -0.0, 1.0, -1.5, np.inf, np.nan)
     grid = np.stack(np.meshgrid(*[edges] * n)).reshape(n, -1)
     leaves = np.concatenate([grid, np.random.default_rng(1).normal(size=(n, 999))], axis=1).astype(dtype)
     for kinds in {row.inner, row.inner[::-1]} if row.outer.commutative else {row.inner}:
-        inner = [op for op in kinds if op]
-        results, left = n + np.arange(len(inner)), iter(range(2 * len(inner), n))
-        computed = iter(results)
-        operands = [*range(2 * len(inner)), *(next(computed) if op else next(left) for op in kinds)]
-        runs = np.array([(op.code, 3, 0, 1) for op in (*inner, row.outer)], RUN)
-        outputs = np.array([results[-1] + 1], np.uint32)
+        runs, operands = [], []
+
+        def computed(op, xs, runs=runs, operands=operands):
+            runs.append((op.code, 3, 0, 1))
+            operands.extend(xs)
+            return n + len(runs) - 1
+
+        last = Fused(row.outer, kinds, 0).compose(range(n), computed)
+        runs, outputs = np.array(runs, RUN), np.array([last], np.uint32)
         program = Program(n, np.empty(0, dtype), runs, len(runs), np.array(operands, np.uint32), outputs, dtype=dtype)
         expected, gradient = engines.reference(program, leaves)
         plan = lower(program, np.ones(n, np.bool_))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastgraph.engine import streams
-from fastgraph.ops.arrays import ARITY, FORWARD_ARITY, FUSES, PASSES, READS
+from fastgraph.ops.arrays import ARITY, FLIPS, FORWARD_ARITY, FUSES, PASSES, READS
 from fastgraph.passes import prune
 from fastgraph.program import RUN, Program, assemble
 
@@ -108,7 +108,7 @@ def lower(program, varying, wanted=None, summed=False, fused=True):
     rows = streams.rows_of(program.operands, opcodes, flags, counts, ARITY)
     varies, needed, swept, relevant = streams.analyse(rows, first, outputs, varying, wanted, with_gradient)
     read = streams.values_read(rows, first, swept, outputs, READS)
-    forward = streams.fuse(rows, first, needed, varies, read, FUSES if fused else FUSES[:0])
+    forward = streams.fuse(rows, first, needed, varies, read, FUSES if fused else FUSES[:0], FLIPS, FORWARD_ARITY)
     n_slots = first + len(rows)
     values, n_values = streams.place_values(forward, first, n_leaves, n_slots, needed, varies, read)
     prologue, body = (

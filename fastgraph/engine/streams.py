@@ -14,8 +14,8 @@ from fastgraph.ops.row import MASKED
 from fastgraph.passes import Columns
 
 ZERO, TRASH = 0, 1  # adjoint slots: of zeros, never written; of what nobody reads
-# Fields of an operation: up to four operands, the mask, the opcode, the flags, and the number of its run.
-OPERANDS = 4
+# Fields of an operation: up to five operands, the mask, the opcode, the flags, and the number of its run.
+OPERANDS = 5
 MASK, CODE, FLAGS, RUN = range(OPERANDS, OPERANDS + 4)
 N_FIELDS = OPERANDS + 4
 
@@ -139,12 +139,12 @@ def values_read(rows, first, swept, outputs, reads):
 
 
 @adaptive
-def fuse(rows, first, needed, varies, read, fuses):
+def fuse(rows, first, needed, varies, read, fuses, flips, arity):
     """Rows of the forward sweep, in order, with the slot of their result in column MASK; fused where ``fuses`` can.
 
     ``fuses[outer, left, right]`` is the opcode of a fused row, or -1, where left and right are 1 + the opcode of what
-    computes the operand, 0 for any. What is fused must have this one use, in the same part of the sweep; and it has
-    absorbed no other.
+    computes the operand, 0 for any; its operands begin with those of the right one where ``flips``. What is fused must
+    have this one use, in the same part of the sweep.
     """
     n = len(rows)
     uses = np.zeros(first + n, np.int64)
@@ -171,24 +171,24 @@ def fuse(rows, first, needed, varies, read, fuses):
             kinds[side] = 0
             operand = rows[i, side]
             inner = operand - first
-            if inner < 0 or uses[operand] != 1 or read[operand] or varies[operand] != varies[first + i]:
-                continue
-            if rows[inner, CODE] < n_fused and forward[inner, CODE] == rows[inner, CODE]:
-                kinds[side] = 1 + rows[inner, CODE]
+            if inner >= 0 and uses[operand] == 1 and not read[operand] and varies[operand] == varies[first + i]:
+                kinds[side] = 1 + forward[inner, CODE]
         if fuses[outer, kinds[0], kinds[1]] < 0:  # not both: the left one if that can be
             kinds[1 if fuses[outer, kinds[0], 0] >= 0 else 0] = 0
         fused = fuses[outer, kinds[0], kinds[1]]
         if fused < 0:
             continue
         forward[i, CODE] = fused
+        flipped = flips[outer, kinds[0], kinds[1]]
         at = 0
-        for side in range(2):
+        for step in range(2):
+            side = 1 - step if flipped else step
             if kinds[side]:
                 inner = rows[i, side] - first
                 gone[inner] = True
                 kept -= 1
-                for k in range(2):
-                    forward[i, at] = rows[inner, k]
+                for k in range(arity[forward[inner, CODE]]):
+                    forward[i, at] = forward[inner, k]
                     at += 1
         for side in range(2):
             if not kinds[side]:

@@ -24,13 +24,14 @@ SECOND = np.zeros((len(TABLE), MAX_ARITY, MAX_ARITY), dtype=np.bool_)
 for _op in TABLE:
     SECOND[_op.code, : _op.arity, : _op.arity] = curvature(_op)
 # Arity and immediate by opcode with the fused rows; and their opcodes by outer op and, for each of its operands, 0 or
-# 1 + the opcode of what computes it.
+# 1 + the opcode of what computes it, with whether its operands come second side first.
 FORWARD_ARITY = np.array([op.arity for op in (*TABLE, *FUSED)], dtype=np.int64)
 FORWARD_IMMEDIATE = np.concatenate([IMMEDIATE, np.zeros(len(FUSED), dtype=np.bool_)])
-_N_FUSED = 1 + max(op.outer.code for op in FUSED)
-FUSES = np.full((_N_FUSED, 1 + _N_FUSED, 1 + _N_FUSED), -1, dtype=np.int64)
+_N_FUSED, _N_ROWS = 1 + max(op.outer.code for op in FUSED), 1 + len(FORWARD_ARITY)
+FUSES = np.full((_N_FUSED, _N_ROWS, _N_ROWS), -1, dtype=np.int64)
+FLIPS = np.zeros(FUSES.shape, dtype=np.bool_)
 for _row in FUSED:
     _left, _right = (0 if op is None else 1 + op.code for op in _row.inner)
-    FUSES[_row.outer.code, _left, _right] = _row.code
     if _row.outer.commutative:
-        FUSES[_row.outer.code, _right, _left] = _row.code
+        FUSES[_row.outer.code, _right, _left], FLIPS[_row.outer.code, _right, _left] = _row.code, True
+    FUSES[_row.outer.code, _left, _right], FLIPS[_row.outer.code, _left, _right] = _row.code, False

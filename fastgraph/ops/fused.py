@@ -14,13 +14,13 @@ from fastgraph.ops.row import Op
 
 @dataclass(frozen=True)
 class Fused:
-    """``outer`` of what the ``inner`` ops compute, None for an operand that is there already.
+    """``outer`` of what the ``inner`` rows compute, None for an operand that is there already.
 
-    It takes the operands of the inner ops, then outer's other one, if there is one.
+    It takes the operands of the inner rows, then outer's other one, if there is one.
     """
 
     outer: Op
-    inner: tuple[Op | None, Op | None]
+    inner: tuple  # of Op, Fused or None
     code: int
 
     immediate = None
@@ -36,15 +36,16 @@ class Fused:
 
     def apply(self, m, *args):
         """The value in algebra ``m``."""
-        return self.outer.apply(m, *self.operands(args, lambda op, operands: op.apply(m, *operands)))
+        return self.compose(args, lambda op, operands: op.apply(m, *operands))
 
-    def operands(self, args, value):
-        """Those of ``outer``, with ``value(op, operands)`` for what an inner op computes."""
+    def compose(self, args, value):
+        """What ``value(op, operands)`` makes of the operations, the inner ones first."""
         found, args = [None, None], list(args)
-        for side, op in enumerate(self.inner):
-            if op:
-                found[side] = value(op, [args.pop(0) for _ in range(op.arity)])
-        return [args.pop() if x is None else x for x in found]
+        for side, row in enumerate(self.inner):
+            if row:
+                own, args = args[: row.arity], args[row.arity :]
+                found[side] = row.compose(own, value) if isinstance(row, Fused) else value(row, own)
+        return value(self.outer, [args.pop() if x is None else x for x in found])
 
 
 _CHEAP = [OPS[name] for name in ("add", "sub", "mul")]
@@ -55,5 +56,16 @@ _N_PAIRS = len(_KINDS)
 # Sums and differences of products, for which a Program's three operands are too few: the tangent of a product, and
 # two terms of a sum of products.
 _KINDS += [(OPS[outer], (OPS["mul"], OPS["mul"])) for outer in ("add", "sub")]
-FUSED = tuple(Fused(*kind, len(TABLE) + k) for k, kind in enumerate(_KINDS))
-PAIRS = FUSED[:_N_PAIRS]  # what columns and sweeps of one set know
+FUSED = [Fused(*kind, len(TABLE) + k) for k, kind in enumerate(_KINDS)]
+PAIRS = tuple(FUSED[:_N_PAIRS])  # what columns and sweeps of one set know
+# The tangents of products whose factor or result was a sum or difference; and the terms of a dot product's tangent.
+_BY_NAME = {row.name: row for row in FUSED}
+for _outer, _inner in (
+    ("add", (_BY_NAME["mul_add_x"], OPS["mul"])),
+    ("add", (_BY_NAME["mul_sub_x"], OPS["mul"])),
+    ("add", (_BY_NAME["add_mul_mul"], None)),
+    ("sub", (_BY_NAME["add_mul_mul"], None)),
+    ("sub", (None, _BY_NAME["add_mul_mul"])),
+):
+    FUSED.append(Fused(OPS[_outer], _inner, len(TABLE) + len(FUSED)))
+FUSED = tuple(FUSED)
