@@ -47,10 +47,11 @@ class Flat(FlatDerivatives):
         self.n = sum(a.size for a in function.arguments if a.differentiable)
         self.m = sum(output.size for output in function.outputs)
         self._shape = () if function.is_scalar else (self.m,)
-        self._inputs, self._is_plain = (self.n,), not self._parameters and function.dtype == np.float64
+        self._inputs, self._is_plain = (self.n,), function.dtype == np.float64
         sizes = np.array([a.size for a in function.arguments], np.int64)
         self.leaf_is_input = np.repeat(np.array([a.differentiable for a in function.arguments], np.bool_), sizes)
         self._parts = _parts(function.arguments)
+        self._gradient_at = self.m + np.flatnonzero(self.leaf_is_input)  # among the results of a ``Single``
 
     def __call__(self, x, /, *, axis=-1, out=None, threads=None, reduce=None, progress=None, **parameters):
         """Evaluate all outputs.
@@ -167,15 +168,21 @@ class Flat(FlatDerivatives):
 
     def _ready(self, x, axis, parameters, with_gradient, threads):
         """Outputs and gradient of a few sets by a ready workspace; None if anything must be looked at closer."""
-        if not self._takes(x, axis, parameters):
+        if not (is_plain(x) and self._is_plain and axis in (-1, 0) and parameters.keys() == self._names):
             return None
         if threads is not None:
             check_threads(threads)
         shape = x.shape
         if shape == self._inputs:
-            results = self._single(x, with_gradient)
+            results = (
+                self._single(x, with_gradient) if not self._names else self._single_of(x, parameters, with_gradient)
+            )
+            if results is None:
+                return None
             y = results[: self.m] if self._shape else results[0]
             return y, results[self.m :] if with_gradient else None
+        if self._names:
+            return None
         if len(shape) != 2 or shape[axis] != self.n:
             return None
         n_sets = shape[-1 - axis]
@@ -189,7 +196,7 @@ class Flat(FlatDerivatives):
 
     def _takes(self, x, axis, parameters):
         """Whether ready workspaces take ``x`` as it is, if its shape fits."""
-        return is_plain(x) and self._is_plain and not parameters and axis in (-1, 0)
+        return is_plain(x) and self._is_plain and not self._names and not parameters and axis in (-1, 0)
 
     def _is_single(self, x, axis, parameters):
         """Whether ``x`` is one set that a ready workspace takes as it is."""
@@ -203,6 +210,28 @@ class Flat(FlatDerivatives):
         sweeper.run(single.address)
         results = single.results.copy()
         sweeper.idle_singles[with_gradient].append(single)
+        return results
+
+    def _single_of(self, x, parameters, with_gradient):
+        """As :meth:`_single`, with a plain value for each parameter; None if one is anything else."""
+        sweeper = self._function.sweeper
+        single, at = sweeper.single(with_gradient), 0
+        idle = sweeper.idle_singles[with_gradient]
+        for argument, span in self._parts:
+            if argument is None:
+                value, size = x[slice(*span)], span[1] - span[0]
+            else:
+                value, size = parameters[argument.name], argument.size
+                is_number = type(value) is float or type(value) is np.float64
+                if not (argument.shape == () if is_number else is_plain(value) and value.shape == argument.shape):
+                    idle.append(single)
+                    return None
+            single.inputs[at : at + size] = value if argument is None or not argument.shape else value.reshape(-1)
+            at += size
+        sweeper.run(single.address)
+        results = single.results
+        results = np.concatenate([results[: self.m], results[self._gradient_at]]) if with_gradient else results.copy()
+        idle.append(single)
         return results
 
     def _single_seeded(self, x, cotangents):

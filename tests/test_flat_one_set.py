@@ -74,3 +74,52 @@ def test_arrays_of_one_set_have_the_bits_of_a_batch():
         parts = (slopes, gradient) if wrt == ("k", "x") else ((slopes,), (gradient,))
         for a, b in zip(*parts, strict=True):
             assert_same_bits(a, b[7])
+
+
+def _with_parameters(n_outputs):
+    """Parameters before, between and after the inputs."""
+    graph = fg.Graph()
+    a, x, k = graph.parameter("a"), graph.input("x", shape=2), graph.parameter("k", shape=(2, 2))
+    t, b = graph.input("t"), graph.parameter("b")
+    y = [fg.sin(a * x[0]) * x[1] + k[0, 1] * t, x[1] * fg.exp(b * t) - k[1, 0], x[0] / k[1, 1]]
+    graph.output(y[0] if n_outputs == 1 else y)
+    return graph.compile()
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_plain_parameters_have_the_same_bits(n_outputs):
+    f, random = _with_parameters(n_outputs).flat, np.random.default_rng(5)
+    for _ in range(3):
+        x, k, a, b = random.normal(size=3), random.normal(size=(2, 2)), *random.normal(size=2)
+        general = {"a": [a], "k": k[None], "b": b}  # what has a batch axis takes the general way
+        for k_given in (k, np.asfortranarray(k), np.repeat(k, 2, axis=1)[:, ::2]):
+            got = f(x, a=float(a), k=k_given, b=b)
+            assert_same_bits(got, f(x, **general)[0])
+            assert type(got) is (np.float64 if n_outputs == 1 else np.ndarray)
+        if n_outputs == 1:
+            for got, right in zip(f.value_and_grad(x, a=a, k=k, b=b), f.value_and_grad(x, **general), strict=True):
+                assert_same_bits(got, right[0])
+                assert np.shape(got) == np.shape(right[0])
+        assert_same_bits(f.jacobian(x, a=a, k=k, b=b), f.jacobian(x, **general)[0])
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "match"),
+    [
+        ({}, fg.errors.ArgumentError, "misses the parameter 'a'"),
+        ({"a": 1.0, "b": 1.0}, fg.errors.ArgumentError, "misses the parameter 'k'"),
+        ({"a": 1.0, "b": 1.0, "k": np.ones((2, 2)), "c": 1.0}, fg.errors.ArgumentError, "no parameter 'c'"),
+        ({"a": 1.0, "b": 1.0, "k": 1.0}, fg.errors.ShapeError, "k"),
+        ({"a": 1.0, "b": 1.0, "k": np.ones(4)}, fg.errors.ShapeError, "k"),
+        ({"a": "1", "b": 1.0, "k": np.ones((2, 2))}, fg.errors.ArgumentError, "a"),
+        ({"a": 1j, "b": 1.0, "k": np.ones((2, 2))}, fg.errors.ArgumentError, "a"),
+    ],
+)
+def test_other_parameters_are_looked_at(given, error, match):
+    with pytest.raises(error, match=match):
+        _with_parameters(1).flat(np.ones(3), **given)
+
+
+def test_a_function_without_parameters_takes_none():
+    with pytest.raises(fg.errors.ArgumentError, match="no parameter 'k'"):
+        _function(1).flat(np.ones(5), k=1.0)
