@@ -108,10 +108,13 @@ def compressed_jacobian(program, seeds, recover):
     return _compressed(columns, seeds, recover, program)
 
 
-def compressed_hessian(program, seeds, recover):
-    """As :func:`compressed_jacobian`, of the Hessian of the sum of the outputs, by the leaves in any direction."""
-    wanted = np.flatnonzero((seeds != NOTHING).any(1))
-    return _compressed(simplified(adjoint(columns_of(program), wanted), program.dtype), seeds, recover, program)
+def compressed_hessian(program, wanted, seeds, recover):
+    """As :func:`compressed_jacobian`, of the Hessian of the sum of the outputs by the ``wanted`` leaves.
+
+    A product has an entry for each of these, also for those in no direction, whose rows are 0: ``recover`` counts them.
+    """
+    gradient = simplified(adjoint(columns_of(program), np.flatnonzero(wanted)), program.dtype)
+    return _compressed(gradient, seeds, recover, program)
 
 
 def _compressed(columns, seeds, recover, program):

@@ -304,8 +304,10 @@ class SparseDerivatives:
             (way,) = ways
             seeds = np.full((len(wanted), len(way.directions)), derived.NOTHING, np.int64)
             seeds[wanted] = np.where(way.directions.T, derived.UNIT, derived.NOTHING)
-            make = derived.compressed_jacobian if kind == "jacobian" else derived.compressed_hessian
-            program = make(self.program, seeds, way.recover)
+            if kind == "jacobian":
+                program = derived.compressed_jacobian(self.program, seeds, way.recover)
+            else:
+                program = derived.compressed_hessian(self.program, wanted, seeds, way.recover)
         if program is None:
             return None
         arguments = [Argument(a.name, a.shape, k in positions) for k, a in enumerate(self.arguments)]

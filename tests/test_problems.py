@@ -165,6 +165,12 @@ def assert_exact(found, exact, scale=None):
         assert error <= 1e-12 * scale + 1e-18
 
 
+def dense(values, pattern):
+    table = np.zeros(pattern.shape)
+    table[pattern.rows, pattern.indices] = values
+    return table
+
+
 @by_name(ROWS)
 def test_derivatives(row, monkeypatch):
     f, g = recorded(row)
@@ -192,7 +198,10 @@ def test_derivatives(row, monkeypatch):
                 assert_exact(values[k], y[1 + k], sizes[1 + k])
                 assert_exact(rows[k], jacobian[1 + k])
             weights = rng.uniform(-1.0, 1.0, len(values))
-            assert_exact(g.flat.hessian(x, weights=weights), np.tensordot(weights, hessians[1:], 1))
+            weighted = np.tensordot(weights, hessians[1:], 1)
+            assert_exact(g.flat.hessian(x, weights=weights), weighted)
+            assert_exact(dense(g.flat.sparse_hessian_values(x, weights=weights), g.hessian_sparsity()), weighted)
+            assert_exact(dense(g.flat.sparse_jacobian_values(x), g.jacobian_sparsity()), rows)
 
 
 def test_a_wrong_derivative_is_noticed():
@@ -320,15 +329,7 @@ def test_trust_constr(row):
     assert_solved(row, found.x, found.fun)
 
 
-# sparse_hessian_values is wrong where an input without second derivatives comes before one with them.
-WRONG = pytest.mark.xfail(strict=True, reason="sparse_hessian_values")
-LINEAR_FIRST = (39, 41, 107, 114, 117)
-
-
-@pytest.mark.parametrize(
-    "row",
-    [pytest.param(row, id=row.name, marks=WRONG if row.number in LINEAR_FIRST else ()) for row in PROGRAMS],
-)
+@by_name(PROGRAMS)
 def test_ipopt(row):
     pytest.importorskip("cyipopt", reason="pip install cyipopt")
     f, g = recorded(row)

@@ -54,3 +54,26 @@ def test_no_more_rows_than_entries_need():
     f.sparse_hessian_values(np.ones(5_000))
     (function,) = [made for key, made in f._derivatives.items() if key[0] == "hessian values"]
     assert function.program.n_operations <= 5 * f.hessian_sparsity().nnz
+
+
+@pytest.mark.parametrize("limit", ["program", "sweeps"])
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x: x[0] + x[1] ** 2 * x[2] + x[3],
+        lambda x: x[0] + x[1] ** 2 + x[2] + x[3] ** 3 * x[1],
+        lambda x: x[0] + x[1] + x[2] + np.exp(x[3]),
+        lambda x: x[1] * x[2] * x[3],
+        lambda x: x[0] + x[1] - x[2] + x[3],
+    ],
+)
+def test_inputs_without_second_derivatives_come_anywhere(fn, limit, monkeypatch):
+    """Such inputs have no colour, but the gradient has them, too: the places of the others count them."""
+    if limit == "sweeps":
+        monkeypatch.setattr(derived, "MAX_ROWS", 1)
+        monkeypatch.setattr(derived, "SPARSE_ROWS", 0)
+    x, f = np.array([0.5, 1.5, 2.5, -0.7]), fg.trace(fn, (4,))
+    pattern, found = f.hessian_sparsity(), np.zeros((4, 4))
+    found[pattern.rows, pattern.indices] = f.sparse_hessian_values(x)
+    wanted = f.hvp((x,), np.eye(4))
+    assert np.abs(found - wanted).max() <= 1e-13 * np.abs(wanted).max()
