@@ -6,11 +6,18 @@
 import argparse
 import sys
 
-from bench import batch_rows, derivative_rows, document, embed_rows, rows, table_rows
+from bench import batch_rows, derivative_rows, document, embed_rows, rows, solver_rows, table_rows
 from bench.peers import installed
 from bench.timing import digits
 
-GROUPS = rows.GROUPS | batch_rows.GROUPS | table_rows.GROUPS | embed_rows.GROUPS | derivative_rows.GROUPS
+GROUPS = (
+    rows.GROUPS
+    | batch_rows.GROUPS
+    | table_rows.GROUPS
+    | embed_rows.GROUPS
+    | derivative_rows.GROUPS
+    | solver_rows.GROUPS
+)
 
 
 def line(row):
