@@ -35,7 +35,7 @@ def objectives(peers, n):
     """For each peer what gives value and gradient of Rosenbrock's function of ``n`` variables to SciPy's solvers."""
     fg = peers["fastgraph"].lib
     makers = {"jax": _of_jax, "casadi": _of_casadi, "autograd": _of_autograd, "numpy": _of_numpy}
-    made = {"fastgraph": fg.trace(rosenbrock, n).flat.value_and_grad}
+    made = {"fastgraph": fg.scipy.objective(fg.trace(rosenbrock, n))}
     return made | {name: make(peers[name], n) for name, make in makers.items() if name in peers}
 
 
