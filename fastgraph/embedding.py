@@ -53,11 +53,13 @@ class Handle:
     ``hvp(x, v, p)``                the product of the Hessian of the scalar output with ``v`` in ``p`` (n,)
     ``jacobian_values(x, values)``  the entries of ``f.jacobian_sparsity()`` in ``values`` (nnz,)
     ``set_parameters(p)``           fix the parameters, concatenated, for the calls that follow
+    ``n``, ``m``                    how many inputs and outputs there are
     ==============================  =========================================================================
 
     Raises, in compiled code, ValueError for an array of another length, for parameters that are not bound, if another
     thread is in a call of this handle, and for a method that is not prepared: all but the first three are, by name,
-    with :meth:`prepare`.
+    with :meth:`prepare`. Numba loses errors in the body of a ``prange``: call the method once before the loop, or fill
+    results with NaN.
 
     Examples
     --------
@@ -122,6 +124,16 @@ class Handle:
     def clone(self):
         """A handle like this one, for another thread."""
         return Handle(self.function, tuple(self._singles), self._parameters)
+
+    @property
+    def n(self):
+        """How many inputs there are, concatenated."""
+        return int(self.fields[N])
+
+    @property
+    def m(self):
+        """How many outputs there are, concatenated."""
+        return int(self.fields[M])
 
     @property
     def ctypes(self):

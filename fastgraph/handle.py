@@ -8,7 +8,15 @@ import numpy as np
 from llvmlite import ir
 from numba import carray
 from numba.core import types
-from numba.extending import intrinsic, make_attribute_wrapper, models, overload_method, register_jitable, register_model
+from numba.extending import (
+    intrinsic,
+    make_attribute_wrapper,
+    models,
+    overload_attribute,
+    overload_method,
+    register_jitable,
+    register_model,
+)
 
 from fastgraph.engine.addresses import call_address, pointer, zero
 from fastgraph.engine.kernels import CALL, one_nan
@@ -373,6 +381,16 @@ def _set_parameters(h, p):
 
 
 IMPLEMENTATIONS = (_value, _value_and_grad, _call, _jvp, _vjp, _hvp, _jacobian_values, _set_parameters)
+
+
+@overload_attribute(HandleType, "n")
+def _type_n(h):
+    return lambda h: fields_at(h.address)[N]
+
+
+@overload_attribute(HandleType, "m")
+def _type_m(h):
+    return lambda h: fields_at(h.address)[M]
 
 
 # Numba wants each with the names of its arguments.

@@ -155,6 +155,20 @@ def test_threads_have_clones():
     assert subprocesses.run(PARALLEL) == ["True"]
 
 
+def test_sizes():
+    """In compiled code, so that it can allocate; and in Python."""
+
+    @njit
+    def outputs(h):
+        y = np.empty(h.m)
+        h.call(np.ones(h.n), y)
+        return y
+
+    h = several().numba.bind(k=2.0)
+    assert (h.n, h.m) == (3, 4)
+    assert_same_bits(outputs(h), h.function.flat(np.ones(3), k=2.0))
+
+
 def test_another_function_needs_no_compilation():
     @njit
     def value(h, x):

@@ -206,7 +206,7 @@ def test_slopes_of_another_number_are_refused():
         ode.rk4(handle(lorenz, 3), np.zeros((2, 4)), 1.0, 2)
     with pytest.raises(ValueError, match="as many elements"):
         ode.solve(handle(lorenz, 3), np.zeros((2, 4)), np.array([0.0, 1.0]), 1e-8, 1e-8)
-    with pytest.raises(ValueError, match="an array of results has another length"):
+    with pytest.raises(ValueError, match="must be as many as the function has outputs"):
         ode.solve(handle(lambda y: [y[0]], 2), np.zeros((1, 2)), np.array([0.0, 1.0]), 1e-8, 1e-8)
 
 
