@@ -166,6 +166,8 @@ class Handle:
         if name == "jvp":
             return function._derived("tangents", positions).sweeper.single(False)
         made = function._values_function("jacobian", positions)
+        if not function.jacobian_sparsity().nnz:
+            return function.sweeper.single(False)
         if made is None:
             raise ArgumentError(f"{function.label}: the entries of its Jacobian would be too large a program")
         self.fields[NNZ] = len(made.program.outputs)

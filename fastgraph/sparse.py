@@ -273,13 +273,15 @@ class SparseDerivatives:
         """The entries of a pattern, shape batch + (nnz,)."""
         pattern = self._sparsity(kind, positions)
         shape = (() if summed else batch) + (pattern.nnz,)
-        if not pattern.nnz:
-            return np.zeros(shape, self.dtype) if out is None else out
         function = self._values_function(kind, positions)
         if function is not None:
             return function._evaluate(arrays, batch, out, threads, summed, progress, ["the values"])[0]
         one = self._sparse_jacobian_of_one if kind == "jacobian" else self._sparse_hessian_of_one
-        values = self._set_by_set(arrays, batch, one, positions, threads, summed, progress, (pattern.nnz,))
+        values = (
+            self._set_by_set(arrays, batch, one, positions, threads, summed, progress, (pattern.nnz,))
+            if pattern.nnz
+            else np.empty(shape, self.dtype)
+        )
         if out is None:
             return values
         place = Results([shape], self.dtype, len(batch), out, ["the values"], self.label)
@@ -288,7 +290,7 @@ class SparseDerivatives:
         return out
 
     def _values_function(self, kind, positions):
-        """The Function of the entries of a pattern, or None where it would be too large; made once."""
+        """The Function of the entries of a pattern, or None where it would be too large or has none; made once."""
         return self._made((f"{kind} values", tuple(sorted(positions))), self._derive_values, kind, positions)
 
     def _derive_values(self, kind, positions):
@@ -298,6 +300,8 @@ class SparseDerivatives:
             self._compressed(kind, positions),
             self._wanted(positions),
         )
+        if not pattern.nnz:
+            return None
         if ways[0].by_rows or len(ways) > 1:
             program = derived.jacobian(self.program, wanted, pattern.rows * pattern.shape[1] + pattern.indices)
         else:

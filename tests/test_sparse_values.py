@@ -5,6 +5,7 @@ import pytest
 
 import fastgraph as fg
 from fastgraph import derived
+from fastgraph.errors import ShapeError
 
 
 def _chain(n):
@@ -77,3 +78,70 @@ def test_inputs_without_second_derivatives_come_anywhere(fn, limit, monkeypatch)
     found[pattern.rows, pattern.indices] = f.sparse_hessian_values(x)
     wanted = f.hvp((x,), np.eye(4))
     assert np.abs(found - wanted).max() <= 1e-13 * np.abs(wanted).max()
+
+
+_STEPS = [
+    lambda a, b: a * b,
+    lambda a, b: a + b,
+    lambda a, b: a - b,
+    lambda a, b: fg.sin(a) * b,
+    lambda a, b: a / (2.0 + b * b),
+    lambda a, b: fg.where(a > b, a * a, b),
+    lambda a, b: fg.maximum(a, b),
+    lambda a, b: fg.floor(a) + b,
+]
+
+
+def _mixed(random):
+    """A few operations on a few inputs, some of which lead nowhere, with a parameter between them; some outputs."""
+    graph = fg.Graph()
+    sizes = random.integers(1, 4, 2).tolist()
+    x, k, y = graph.input("x", shape=sizes[0]), graph.parameter("k"), graph.input("y", shape=sizes[1])
+    nodes = [*x, *y, k, graph.constant(1.5)]
+    for _ in range(random.integers(1, 9)):
+        a, b = random.integers(len(nodes), size=2)
+        nodes.append(_STEPS[random.integers(len(_STEPS))](nodes[a], nodes[b]))
+    outputs = [nodes[random.integers(len(nodes))] for _ in range(random.integers(1, 4))]
+    graph.output(outputs if len(outputs) > 1 else outputs[0])
+    return graph.compile()
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_entries_of_random_functions_are_those_of_the_tables(seed):
+    """Of f.flat; patterns without an entry, inputs without a second derivative and constant outputs among them."""
+    random = np.random.default_rng(seed)
+    f = _mixed(random)
+    flat = f.flat
+    points, weights = random.normal(size=(3, flat.n)), random.normal(size=flat.m) if flat.m > 1 else random.normal()
+    for x in (points[0], points):
+        for pattern, values, table, m in (
+            (f.jacobian_sparsity(), flat.sparse_jacobian_values(x, k=0.7), flat.jacobian(x, k=0.7), flat.m),
+            (
+                f.hessian_sparsity(),
+                flat.sparse_hessian_values(x, weights=weights, k=0.7),
+                flat.hessian(x, weights=weights, k=0.7),
+                flat.n,
+            ),
+        ):
+            assert values.shape == (*x.shape[:-1], pattern.nnz)
+            found = np.zeros((*x.shape[:-1], m, flat.n))
+            found[..., pattern.rows, pattern.indices] = values
+            np.testing.assert_allclose(found, table.reshape(found.shape), rtol=1e-12, atol=1e-12)
+
+
+def test_patterns_without_entries():
+    linear, flat = fg.trace(lambda x: x[0] + x[1], (2,)), fg.trace(lambda x: np.floor(x[0]), (2,))
+    x, several = np.ones(2), np.ones((3, 2))
+    for values in (
+        lambda x, **more: linear.flat.sparse_hessian_values(x, **more),
+        lambda x, **more: linear.sparse_hessian_values(x, **more),
+        lambda x, **more: flat.flat.sparse_jacobian_values(x, **more),
+    ):
+        assert values(x).shape == (0,) and values(several).shape == (3, 0)
+        assert values(several, reduce="sum").shape == (0,)
+        out = np.empty((3, 0))
+        assert values(several, out=out) is out
+        with pytest.raises(ShapeError, match="out for the values has shape"):
+            values(several, out=np.empty(3))
+    assert linear.flat.sparse_hessian(x).nnz == flat.flat.sparse_jacobian(x).nnz == 0
+    assert flat.numba.prepare("jacobian_values").jacobian_values(x, np.empty(0)) is None
