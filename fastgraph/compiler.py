@@ -10,11 +10,12 @@ from fastgraph.assembly import optimised
 from fastgraph.errors import ArgumentError, GraphError
 from fastgraph.function import Function
 from fastgraph.graph import Recorder
+from fastgraph.looking import LookingGraph
 from fastgraph.passes import Columns
 from fastgraph.program import DTYPES
 
 
-class Graph(Recorder):
+class Graph(LookingGraph, Recorder):
     """A builder: records expressions, then compiles them into a :class:`Function`.
 
     Parameters

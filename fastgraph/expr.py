@@ -50,7 +50,31 @@ class Expr(Valueless):
     __hash__ = object.__hash__  # by identity; == records a comparison
 
     def __repr__(self):
-        return f"<Expr {self.node}>"
+        return f"<Expr {self.graph.formula(self.node)}>"
+
+    def summary(self):
+        """What it depends on: operations, depth, arguments, as a :class:`fastgraph.summary.Summary`.
+
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph()
+        >>> a, b = graph.inputs("a", "b")
+        >>> fg.sin(a * b).summary()
+        Expr sin(a * b)
+          depends on  a, b
+          operations  2
+          depth       2
+          width       1
+        <BLANKLINE>
+          op   count  share
+          mul      1   50 %
+          sin      1   50 %
+        """
+        return self.graph.summary(self)
+
+    def _repr_html_(self):
+        return self.summary()._repr_html_()
 
     def __bool__(self):
         raise ExprError(

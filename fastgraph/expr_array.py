@@ -12,6 +12,7 @@ from fastgraph.ops import OPS
 
 _POW, _POWI = OPS["pow"], OPS["powi"]
 _LIMIT = 2**31  # of an integer exponent
+_SHOWN = 6  # elements
 
 
 class ExprArray(Valueless):
@@ -76,7 +77,17 @@ class ExprArray(Valueless):
         return (_element(self.graph, part) for part in self.nodes)
 
     def __repr__(self):
-        return f"<ExprArray of shape {self.shape}>"
+        shown = [self.graph.top(node) for node in self.nodes.flat[:_SHOWN].tolist()]
+        if self.size > _SHOWN:
+            shown = [*shown[:-2], "...", self.graph.top(int(self.nodes.flat[-1]))]
+        return f"<ExprArray of shape {self.shape}{': ' * bool(shown)}{', '.join(shown)}>"
+
+    def summary(self):
+        """What the elements depend on, as :meth:`Expr.summary`."""
+        return self.graph.summary(self)
+
+    def _repr_html_(self):
+        return self.summary()._repr_html_()
 
     # -- elements -----------------------------------------------------------------------------------------
     def __getitem__(self, key):

@@ -20,13 +20,14 @@ from fastgraph.engine.sweeper import Sweeper
 from fastgraph.errors import ArgumentError, ProgramError
 from fastgraph.flat import Flat
 from fastgraph.layout import Results, addresses_of, as_doubles, scalar
+from fastgraph.looking import Looking
 from fastgraph.results import named_tuple_type
 
 _NUMBERS = frozenset((float, int, np.float64)).issuperset
 _tuple = tuple.__new__
 
 
-class Function(Composition, Embedded, Derivatives):
+class Function(Composition, Embedded, Derivatives, Looking):
     """A compiled graph: immutable, picklable, callable from many threads at once.
 
     Call it with its arguments in order of declaration, or by name. Each has the shape ``batch + declared shape``;
@@ -419,11 +420,6 @@ class Function(Composition, Embedded, Derivatives):
 
     def __reduce__(self):
         return saving.reduced(self)
-
-    def __repr__(self):
-        arguments = ", ".join(a.name + (str(list(a.shape)) if a.shape else "") for a in self.arguments)
-        outputs = ", ".join(o.name + (str(list(o.shape)) if o.shape else "") for o in self.outputs)
-        return f"<{self.label}: ({arguments}) -> ({outputs}), {self.program.n_operations} operations>"
 
 
 def _columns(rows, declared, batch):

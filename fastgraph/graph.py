@@ -7,16 +7,20 @@ by the passes. ``compiler.Graph`` is the recorder that can compile itself.
 import keyword
 import math
 from array import array
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
+from fastgraph import infix
 from fastgraph.callee import Callee, callee_of
 from fastgraph.errors import ExprError, GraphError
 from fastgraph.expr import Expr
 from fastgraph.expr_array import ExprArray, nodes_of
-from fastgraph.ops import MAX_ARITY
+from fastgraph.ops import MAX_ARITY, TABLE
 from fastgraph.ops.row import table_at
+from fastgraph.text import element_name
 
 # Codes of the two kinds of leaves, above every opcode.
 INPUT, CONSTANT = 0xFFFE, 0xFFFF
@@ -63,6 +67,7 @@ class Recorder:
         self._arguments = {}
         self._handles = {}
         self._leaves = 0
+        self._first_leaves = []  # of each argument
         self._outputs = {}
         self._output_nodes = []
         self._tables = array("d")
@@ -214,6 +219,37 @@ class Recorder:
             self._table_starts[key] = start
         return start
 
+    # -- what people read ---------------------------------------------------------------------------------
+    def look(self, node):
+        """What a node is: the name of a leaf or the number of a constant as a ``Part``, or an ``Operation``."""
+        code, *fields = self._rows[N_COLUMNS * node : N_COLUMNS * (node + 1)]
+        if code == INPUT:
+            k = bisect_right(self._first_leaves, fields[0]) - 1
+            argument = next(islice(self._arguments.values(), max(k, 0), None), None)
+            if argument is None:  # a leaf of a recorder of rules, which declares none
+                return infix.Part(f"input{fields[0]}")
+            return infix.Part(element_name(argument, fields[0] - self._first_leaves[k]))
+        if code == CONSTANT:
+            return infix.constant(self._constants[fields[0]])
+        op = TABLE[code]
+        if op.immediate is None:
+            return infix.Operation(op, fields[: op.arity])
+        n = (fields[op.arity] ^ 2**31) - 2**31  # 32 bits of a signed number
+        given = table_at(memoryview(self._tables), n) if op.names == "table" else n
+        given = self.functions[n] if op.names == "function" else given
+        return infix.Operation(op, fields[: op.arity], infix.immediate(op, given))
+
+    def formula(self, node, most=40):
+        """The formula of a node; where it has more than ``most`` operations, its end."""
+        if node >= len(self):
+            return f"node {node}"
+        text = infix.whole(self.look, node, most, self._arguments)
+        return text or f"{self.top(node)}, the end of a long formula"
+
+    def top(self, node):
+        """The end of the formula of a node, or all of a short one."""
+        return infix.top(self.look, node, 4)
+
     # -- what Expr writes ---------------------------------------------------------------------------------
     def record(self, code, x, y=0, z=0):
         """Append one row; return its node."""
@@ -278,6 +314,7 @@ class Recorder:
         argument = Argument(name, shape, differentiable)
         nodes = self.record_many(INPUT, [np.arange(self._leaves, self._leaves + argument.size).reshape(shape)])
         nodes.flags.writeable = False
+        self._first_leaves.append(self._leaves)
         self._leaves += argument.size
         self._arguments[name] = argument
         self._handles[name] = Expr(self, int(nodes)) if shape == () else ExprArray(self, nodes)

@@ -4,6 +4,7 @@ In: arrays, from the passes or from a saved program. Out: the same numbers, prov
 """
 
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from fastgraph.ops import TABLE
 from fastgraph.ops.arrays import ARITY, CALLS, FLOWS, HAS_TABLE, IMMEDIATE_RANGE
 from fastgraph.ops.row import MASKED, table_at
 from fastgraph.passes import schedule
+from fastgraph.summary import Summary, of_program
+from fastgraph.text import counted
 
 DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
 RUN = np.dtype([("opcode", "u2"), ("flags", "u2"), ("immediate", "i4"), ("count", "u4")])
@@ -161,38 +164,92 @@ class Program:
             where = "" if run < 0 else f"run {run}: "
             raise ProgramError(f"this is not a valid program: {where}{_FAULTS[fault].format(value=value)}")
 
-    def disassemble(self):
+    def disassemble(self, limit=10_000):
         """The program as text: one line an operation, with its slot, op and operands.
+
+        Parameters
+        ----------
+        limit : int or None
+            Of lines; what is left out is counted in the last one. None gives all.
 
         Returns
         -------
         str
+
+        Notes
+        -----
+        The format: a line with sizes; ``%slot = input k``, ``%slot = constant x``, ``function k: name``,
+        ``table start: n numbers``; for each run a comment and ``%slot = op %x, ...``, with the immediate after the
+        operands, and ``if %mask`` where contributions to adjoints are gated; ``output %slot``.
+
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph()
+        >>> x = graph.input("x")
+        >>> graph.output(2.0 * x**3)
+        >>> print(graph.compile().program.disassemble())
+        ; 1 leaves, 1 constants, 2 operations, 2 runs, 48 bytes
+        %0 = input 0
+        %1 = constant 2.0
+        ; run 0: 1 x powi
+        %2 = powi %0, 3
+        ; run 1: 1 x mul
+        %3 = mul %2, %1
+        output %3
         """
-        lines = [f"; {self.n_leaves} leaves, {len(self.constants)} constants, {self.n_operations} operations, "
-                 f"{len(self.runs)} runs, {self.nbytes} bytes"]  # fmt: skip
-        lines += [f"%{slot} = input {slot}" for slot in range(self.n_leaves)]
-        lines += [f"%{self.n_leaves + k} = constant {value!r}" for k, value in enumerate(self.constants.tolist())]
-        lines += [f"function {k}: {function.name}" for k, function in enumerate(self.functions)]
-        lines += [
-            f"table {at}: {len(table_at(self.tables, at))} numbers" for at in np.flatnonzero(_starts(self.tables))
-        ]
+        if limit is None:
+            return "\n".join(self._lines())
+        lines = list(islice(self._lines(), limit))
+        left = self._n_lines() - len(lines)
+        return "\n".join(
+            lines + ([f"; {counted(left, 'line')} more: disassemble(limit=None) gives all"] if left else [])
+        )
+
+    def _n_lines(self):
+        """How many lines the disassembly has."""
+        n_tables = int(np.count_nonzero(_starts(self.tables)))
+        return 1 + self.n_slots + len(self.functions) + n_tables + len(self.runs) + len(self.outputs)
+
+    def _lines(self):
+        yield (
+            f"; {self.n_leaves} leaves, {len(self.constants)} constants, {self.n_operations} operations, "
+            f"{len(self.runs)} runs, {self.nbytes} bytes"
+        )
+        for slot in range(self.n_leaves):
+            yield f"%{slot} = input {slot}"
+        for k, value in enumerate(self.constants.tolist()):
+            yield f"%{self.n_leaves + k} = constant {value!r}"
+        for k, function in enumerate(self.functions):
+            yield f"function {k}: {function.name}"
+        for at in np.flatnonzero(_starts(self.tables)):
+            yield f"table {at}: {len(table_at(self.tables, at))} numbers"
         slot, at = self.first_operation, 0
-        for k, (opcode, flags, immediate, count) in enumerate(self.runs.tolist()):
+        for k in range(len(self.runs)):
+            opcode, flags, immediate, count = self.runs[k].tolist()
             op = TABLE[opcode]
             columns = op.arity + bool(flags & MASKED)
             operands = self.operands[at : at + count * columns].reshape(columns, count)
             suffix = " (masks)" if k >= self.n_value_runs else ""
-            lines.append(f"; run {k}: {count} x {op.name}{suffix}")
+            yield f"; run {k}: {count} x {op.name}{suffix}"
             for i in range(count):
                 args = [f"%{x}" for x in operands[: op.arity, i]]
                 if op.immediate is not None:
                     args.append(f"{op.names} {immediate}".lstrip())
                 mask = f" if %{operands[op.arity, i]}" if flags & MASKED else ""
-                lines.append(f"%{slot + i} = {op.name} {', '.join(args)}{mask}")
+                yield f"%{slot + i} = {op.name} {', '.join(args)}{mask}"
             slot += count
             at += count * columns
-        lines += [f"output %{slot}" for slot in self.outputs]
-        return "\n".join(lines)
+        for slot in self.outputs:
+            yield f"output %{slot}"
+
+    def summary(self):
+        """What the program consists of, as :meth:`fastgraph.Function.summary`, without names."""
+        facts, counts = of_program(self)
+        return Summary("Program", {"leaves": f"{self.n_leaves:,}", "outputs": f"{len(self.outputs):,}"} | facts, counts)
+
+    def _repr_html_(self):
+        return self.summary()._repr_html_()
 
     def __repr__(self):
         kind = "" if self.dtype == np.float64 else f" of {self.dtype}"

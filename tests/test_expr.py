@@ -293,7 +293,7 @@ def test_copies_belong_to_the_same_graph(graph, x):
 
 
 def test_repr(x):
-    assert repr(x + 1.0) == "<Expr 2>"
+    assert repr(x + 1.0) == "<Expr x + 1>"
 
 
 # -- values -------------------------------------------------------------------------------------------------

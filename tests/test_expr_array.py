@@ -65,7 +65,10 @@ def test_elements_and_iteration(x):
     assert x.item(5).node == x[1, 1].node and x.tolist()[2][3].node == x[2, 3].node
     a, b, c = x[:, 0]
     assert (a.node, c.node) == (x[0, 0].node, x[2, 0].node) and b.graph is x.graph
-    assert repr(x) == "<ExprArray of shape (3, 4)>" and x.dtype == np.float64
+    assert (
+        repr(x) == "<ExprArray of shape (3, 4): x[0, 0], x[0, 1], x[0, 2], x[0, 3], ..., x[2, 3]>"
+        and x.dtype == np.float64
+    )
     with pytest.raises(IndexError):
         x[3]
     with pytest.raises(TypeError):
