@@ -1,14 +1,17 @@
-"""Looking: what Functions and Graphs show of themselves.
+"""Looking: what Functions and Graphs show of themselves: a summary, and every number of an evaluation.
 
-In: a program or a graph. Out: a ``Summary``.
+In: a program or a graph. Out: a ``Summary`` or an ``Explanation``.
 """
 
 import numpy as np
 
+from fastgraph.errors import ArgumentError
 from fastgraph.expr_array import ExprArray
 from fastgraph.graph import INPUT
 from fastgraph.summary import Summary, of_program, of_rows
 from fastgraph.text import listing
+
+LIMIT, DIGITS = 100, 6  # of operations and scalar arguments together; of what numbers show
 
 
 class Looking:
@@ -47,6 +50,78 @@ class Looking:
         """
         facts, counts = of_program(self.program)
         return Summary(self.label, _declared(self.arguments, self.outputs) | facts, counts)
+
+    def explain(self, /, *args, cotangents=None, wrt=None, limit=LIMIT, digits=DIGITS, **named):
+        """The forward and the reverse pass at one point, number by number, as a table that ends with the gradient.
+
+        Parameters
+        ----------
+        *args, **named : float or array_like
+            One input set, as for a call. An argument that is called as one of the options here goes by position.
+        cotangents : float or array_like, or tuple or mapping of them for several outputs
+            The weight of each output, as for :meth:`vjp`; needed unless there is one scalar output.
+        wrt : str or Expr, or sequence of them, optional
+            As for :meth:`grad`.
+        limit : int or None
+            Of the number of operations and scalar arguments together; None for none.
+        digits : int
+            How many significant digits the table shows, up to 17; what is computed is not rounded.
+
+        Returns
+        -------
+        fastgraph.explain.Explanation
+            ``print`` it, or show it in a notebook. Inputs and outputs have their names, what lies between has the
+            letters after those of the inputs, or ``t1``, ``t2``, …; ``w(v)`` is the adjoint of v.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for :meth:`vjp`; for a batch; beyond ``limit``.
+
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph("example")
+        >>> a, b, c = graph.inputs("a", "b", "c")
+        >>> graph.output((a + b) * (b - c), name="y")
+        >>> f = graph.compile()
+        >>> print(f.explain(2, 3, 1))
+        Function 'example': forward pass
+          a                    = 2
+          b                    = 3
+          c                    = 1
+          d  = a + b  = 2 + 3  = 5
+          e  = b - c  = 3 - 1  = 2
+          y  = d * e  = 5 * 2  = 10
+        <BLANKLINE>
+        Reverse pass
+        w(v) is dy/dv. Each operation r adds w(r) * dr/dv to w(v), for its operands v.
+          operation r  partial derivative  w(r) * dr/dv   adjoint so far
+          -----------  ------------------  -------------  ----------------
+          y                                               w(y) = 1
+          y = d * e    dy/dd = e = 2       1 * 2 = 2      w(d) = 2
+                       dy/de = d = 5       1 * 5 = 5      w(e) = 5
+          e = b - c    de/db = 1           5 * 1 = 5      w(b) = 5
+                       de/dc = -1          5 * (-1) = -5  w(c) = -5
+          d = a + b    dd/da = 1           2 * 1 = 2      w(a) = 2
+                       dd/db = 1           2 * 1 = 2      w(b) = 5 + 2 = 7
+        <BLANKLINE>
+        Gradient
+          dy/da  = 2
+          dy/db  = 7
+          dy/dc  = -5
+        >>> f.explain(2, 3, 1).gradient == f.grad(2, 3, 1)
+        True
+        """
+        from fastgraph.explain import explain
+
+        for name in ("cotangents", "limit", "digits"):
+            if self.signature.positions.get(name, -1) >= len(args):
+                raise ArgumentError(
+                    f"{self.label} has an argument {name!r}, which is an option of explain, too: pass it by position"
+                )
+        values = dict(zip(self.signature.positions, self.signature.in_order(args, named), strict=True))
+        return explain(self, values, cotangents, wrt, limit, digits)
 
     def _repr_html_(self):
         return self.summary()._repr_html_()

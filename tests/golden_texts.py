@@ -151,10 +151,13 @@ def summaries():
 
 def _texts():
     texts = {"reprs": reprs, "summaries": summaries}
-    for make in POINTS:
-        texts[f"{make.__name__}.disassembly"] = lambda make=make: make().compile().program.disassemble()
+    for make, (at, weights) in POINTS.items():
+        name = make.__name__
+        texts[f"{name}.disassembly"] = lambda make=make: make().compile().program.disassemble()
+        texts[f"{name}.explain"] = lambda make=make, at=at, w=weights: str(make().compile().explain(*at, cotangents=w))
     texts["float32.disassembly"] = lambda: masks().compile(np.float32).program.disassemble()
     texts["cut.disassembly"] = lambda: rosenbrock().compile().program.disassemble(limit=20)
+    texts["explain.html"] = lambda: masks().compile().explain(0.25, 2.0)._repr_html_()
     texts["summary.html"] = lambda: masks().compile()._repr_html_()
     return texts
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import fastgraph as fg
+from fastgraph.errors import ArgumentError
 from fastgraph.formula import Formula
 from fastgraph.infix import MAX_CHARACTERS
 from tests.bits import assert_same_bits
@@ -150,6 +151,8 @@ def test_what_is_large_is_shown_short_and_soon(chain):
         assert str(thing.summary()).count("\n") < 30
         assert len(thing._repr_html_()) < 10_000
     assert f.program.disassemble().count("\n") == 10_000
+    with pytest.raises(ArgumentError, match="limit=1000002"):
+        f.explain([1.0, 2.0])
 
 
 def test_disassembly_says_how_much_it_leaves_out(chain):
