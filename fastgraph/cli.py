@@ -1,4 +1,4 @@
-"""The command line: ``eval`` runs a formula and its gradient over a CSV file, ``demo`` shows the machine at work.
+"""The command line: ``eval`` runs a formula over a CSV file, ``show`` draws or explains one, ``demo`` is an example.
 
 In: arguments. Out: an exit status: 0, 1 (nobody reads the output), 2 (bad arguments or data), 130 (Ctrl-C). What the
 subcommands need is imported when they run.
@@ -21,6 +21,11 @@ _FORMULA = """
 + - * / % **, one comparison at a time, & | ~, x if condition else y, parentheses, pi, e, inf, nan, and the functions of
 fastgraph (sin, exp, where, maximum, ndtr, ...). A column that has the name of a constant hides it. Put a formula that
 begins with - in parentheses.
+"""
+_BY_FORMAT = object()
+_SHOW = """
+Show what a formula, or a Function in a file, consists of: a table, the program, or a picture; with --at also every
+number of the forward and of the reverse pass, so that they can be followed by hand.
 """
 
 
@@ -72,6 +77,36 @@ def _parser():
     evaluate.add_argument("--threads", type=positive_integer, metavar="N", help="at most N threads (default: all CPUs)")
     evaluate.set_defaults(run=_evaluate)
 
+    show = commands.add_parser("show", help="what a formula or a saved Function consists of", description=_SHOW)
+    show.add_argument(
+        "target",
+        metavar="TARGET",
+        help="a formula as of eval, or the path of a file that Function.to_bytes wrote; a formula that happens to be "
+        "the name of a file goes in parentheses",
+    )
+    show.add_argument("--at", metavar="a=2,b=3", help="the point to explain or draw; an array is x=[1,2,3]")
+    show.add_argument("--cotangents", metavar="u=1,v=0", help="the weights of several outputs, or of elements of one")
+    show.add_argument(
+        "--format",
+        default="table",
+        choices=("table", "disassembly", "dot", "mermaid", "svg"),
+        help="default: %(default)s; svg needs Graphviz",
+    )
+    show.add_argument(
+        "--limit",
+        type=limit,
+        default=_BY_FORMAT,
+        metavar="N",
+        help="how many operations, or lines of a disassembly, to show; all for no limit",
+    )
+    show.add_argument("--digits", type=positive_integer, metavar="N", help="significant digits of numbers")
+    show.add_argument(
+        "--unpickle",
+        action="store_true",
+        help="TARGET is a pickle. Unpickling runs the code that is in it: only for files that you trust",
+    )
+    show.set_defaults(run=_show)
+
     demo = commands.add_parser("demo", help="the README's example, step by step")
     demo.add_argument(
         "--sets", type=positive_integer, default=1_000_000, help="size of the batch (default: %(default)s)"
@@ -99,6 +134,21 @@ def positive_integer(text):
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not positive")
     return value
+
+
+def limit(text):
+    """A number of operations, or None for ``all``."""
+    return None if text == "all" else positive_integer(text)
+
+
+def _show(options):
+    from fastgraph.show import shown
+
+    given = {"digits": options.digits} if options.digits is not None else {}
+    if options.limit is not _BY_FORMAT:
+        given["limit"] = options.limit
+    text = shown(options.target, options.format, options.at, options.cotangents, unpickle=options.unpickle, **given)
+    sys.stdout.buffer.write(f"{text}\n".encode())
 
 
 def _demo(options):

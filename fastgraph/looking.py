@@ -1,13 +1,17 @@
-"""Looking: what Functions and Graphs show of themselves: a summary, and every number of an evaluation.
+"""Looking: what Functions and Graphs show of themselves: a summary, a picture, and every number of an evaluation.
 
-In: a program or a graph. Out: a ``Summary`` or an ``Explanation``.
+In: a program or a graph. Out: text and pictures, made by ``summary``, ``explain`` and ``pictures`` when asked for.
 """
 
 import numpy as np
 
+from fastgraph.arguments import Signature
 from fastgraph.errors import ArgumentError
 from fastgraph.expr_array import ExprArray
-from fastgraph.graph import INPUT
+from fastgraph.graph import INPUT, Output
+from fastgraph.ops.arrays import ARITY
+from fastgraph.passes import Columns, branch_masks, prune
+from fastgraph.program import assemble
 from fastgraph.summary import Summary, of_program, of_rows
 from fastgraph.text import listing
 
@@ -123,6 +127,51 @@ class Looking:
         values = dict(zip(self.signature.positions, self.signature.in_order(args, named), strict=True))
         return explain(self, values, cotangents, wrt, limit, digits)
 
+    def picture(self, at=None, *, cotangents=None, wrt=None, limit=LIMIT, digits=DIGITS):
+        """The function as a picture of its operations, with all numbers of a forward and reverse pass if wanted.
+
+        Parameters
+        ----------
+        at : tuple or mapping, optional
+            One input set, in order or by name: values are drawn on operations, and on the edges the partial
+            derivatives and what each contributes to an adjoint.
+        cotangents, wrt, digits : optional
+            As for :meth:`explain`; of several outputs without cotangents only values are drawn.
+        limit : int or None
+            Beyond as many operations and scalar arguments together the picture is a summary by depth; None for no
+            limit.
+
+        Returns
+        -------
+        fastgraph.pictures.Picture
+            With ``to_dot()``, ``to_mermaid()`` and, where Graphviz is installed, ``to_svg()``; shown in notebooks.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for :meth:`explain`.
+
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph("product")
+        >>> a, b = graph.inputs("a", "b")
+        >>> graph.output(a * b, name="y")
+        >>> print(graph.compile().picture().to_mermaid())
+        flowchart LR
+          n0(["<b>a</b>"]):::input
+          n1(["<b>b</b>"]):::input
+          n2["<b>y</b> = a * b"]:::output
+          n0 --> n2
+          n1 --> n2
+        <BLANKLINE>
+          classDef input fill:#e8f1fb,stroke:#4a7ab0,color:#1b1b1b
+          classDef output fill:#fdf0d9,stroke:#b07a2a,color:#1b1b1b
+        """
+        from fastgraph.pictures import picture
+
+        return picture(self.program, self.signature, at, cotangents, wrt, limit, digits)
+
     def _repr_html_(self):
         return self.summary()._repr_html_()
 
@@ -191,8 +240,48 @@ class LookingGraph:
         title = "Graph" if self.name is None else f"Graph {self.name!r}"
         return Summary(title, _declared(self.arguments, self.outputs) | facts, counts)
 
+    def picture(self, at=None, *, cotangents=None, wrt=None, limit=LIMIT, digits=DIGITS):
+        """What was recorded as a picture, as :meth:`fastgraph.Function.picture`, before anything is optimised.
+
+        Drawn is what the outputs need; of a graph without outputs, everything.
+
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph()
+        >>> x = graph.input("x")
+        >>> y = fg.sin(x * x)
+        >>> graph.picture()
+        <Picture: 3 nodes, 3 edges>
+        """
+        from fastgraph.pictures import picture
+
+        rows, constants, nodes = self.columns()
+        outputs = self.outputs
+        label = "Graph" if self.name is None else f"Graph {self.name!r}"
+        if not len(rows):
+            raise ArgumentError(f"{label} is empty: record something, then draw it")
+        if not outputs:
+            nodes = _unused(rows)
+            outputs = [Output("results", (len(nodes),)) if len(nodes) > 1 else Output("result", ())]
+        columns = prune(Columns(rows, constants, nodes, None, self.tables, self.functions))
+        program = assemble(prune(branch_masks(columns)), sum(a.size for a in self.arguments))
+        return picture(program, Signature(self.arguments, outputs, label), at, cotangents, wrt, limit, digits)
+
     def _repr_html_(self):
         return self.summary()._repr_html_()
+
+
+def _unused(rows):
+    """The nodes that no operation reads; leaves only where there is nothing else."""
+    codes = rows[:, 0]
+    is_operation = codes < len(ARITY)
+    used = np.zeros(len(rows), np.bool_)
+    for k in range(rows.shape[1] - 1):
+        reading = is_operation & (ARITY[np.minimum(codes, len(ARITY) - 1)] > k)
+        used[rows[reading, 1 + k]] = True
+    found = np.flatnonzero(~used & is_operation)
+    return found if len(found) else np.flatnonzero(~used)
 
 
 def _declared(arguments, outputs):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import fastgraph as fg
+from fastgraph.show import shown
 
 FOLDER = Path(__file__).parent / "golden"
 
@@ -133,6 +134,7 @@ def reprs():
         fg.custom_op(wave)(a), fg.custom_op(beat)(a, b), shared * shared + 1.0, (shared * shared) * (a + b),
         chain, fg.sum(x), x, x[:2, 0], x[0] * t1, x[:0], graph,
         fg.trace(lambda a, b: a * b, (), 2), wide, wide.program, example().compile(np.float32).program,
+        example().picture(), rosenbrock().picture(),
     ]  # fmt: skip
     return "\n".join(map(repr, things))
 
@@ -155,10 +157,21 @@ def _texts():
         name = make.__name__
         texts[f"{name}.disassembly"] = lambda make=make: make().compile().program.disassemble()
         texts[f"{name}.explain"] = lambda make=make, at=at, w=weights: str(make().compile().explain(*at, cotangents=w))
+        for form in ("dot", "mermaid"):
+            texts[f"{name}.{form}"] = lambda make=make, at=at, w=weights, form=form: getattr(
+                make().compile().picture(at, cotangents=w), f"to_{form}"
+            )()
+    for make in (rosenbrock, layers):
+        for form in ("dot", "mermaid"):
+            texts[f"{make.__name__}.{form}"] = lambda make=make, form=form: getattr(
+                make().compile().picture(), f"to_{form}"
+            )()
+    texts["recorded.dot"] = lambda: immediates().picture().to_dot()
     texts["float32.disassembly"] = lambda: masks().compile(np.float32).program.disassemble()
     texts["cut.disassembly"] = lambda: rosenbrock().compile().program.disassemble(limit=20)
     texts["explain.html"] = lambda: masks().compile().explain(0.25, 2.0)._repr_html_()
     texts["summary.html"] = lambda: masks().compile()._repr_html_()
+    texts["show.table"] = lambda: shown("sqrt(x**2 + y**2) if x > 0 else y", at="x=3,y=4")
     return texts
 
 

@@ -1,21 +1,29 @@
-"""Looking: what graphs, expressions, programs and functions show of themselves, at any size.
+"""Looking: what graphs, expressions, programs and functions show of themselves, at any size; the command ``show``.
 
 The texts themselves are in ``tests/golden``; ``python -m tests.golden_texts`` writes them anew.
 """
 
 import difflib
+import math
+import pickle
 import re
+import shutil
 import time
+import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import fastgraph as fg
-from fastgraph.errors import ArgumentError
+from fastgraph import pictures
+from fastgraph.cli import main
+from fastgraph.errors import ArgumentError, FastgraphError, ShapeError
 from fastgraph.formula import Formula
 from fastgraph.infix import MAX_CHARACTERS
+from fastgraph.show import FORMATS, assignments, shown
 from tests.bits import assert_same_bits
-from tests.golden_texts import FOLDER, POINTS, TEXTS, masks, path_of
+from tests.golden_texts import FOLDER, POINTS, TEXTS, custom, example, layers, masks, path_of, rosenbrock, several
 from tests.random_graphs import EVERY, Seeded, input_sets, record
 
 
@@ -150,6 +158,8 @@ def test_what_is_large_is_shown_short_and_soon(chain):
     for thing in (graph, y, f, f.program, array):
         assert str(thing.summary()).count("\n") < 30
         assert len(thing._repr_html_()) < 10_000
+    for thing in (graph, f):
+        assert len(thing.picture().to_dot()) < 10_000 and len(thing.picture().to_mermaid()) < 10_000
     assert f.program.disassemble().count("\n") == 10_000
     with pytest.raises(ArgumentError, match="limit=1000002"):
         f.explain([1.0, 2.0])
@@ -225,3 +235,283 @@ def test_html_is_escaped():
     html = graph.compile()._repr_html_()
     assert "&lt;b&gt;&amp;" in html and "<b>" not in html and "&lt;lambda&gt;" in html
     assert "&lt; 1" in (x < 1.0)._repr_html_()
+
+
+# -- pictures -----------------------------------------------------------------------------------------------
+def test_every_operation_and_operand_is_drawn():
+    for seed in range(8):
+        f = record(Seeded(seed), n_ops=25).compile()
+        picture = f.picture(limit=None)
+        names = [node.name for node in picture.nodes if node.kind in ("operation", "output")]
+        n_masks = int(f.program.runs["count"][f.program.n_value_runs :].sum())
+        assert len(names) == len(set(names)) == f.program.n_operations - n_masks
+        drawn = {(picture.nodes[e.source].name, picture.nodes[e.target].name) for e in picture.edges}
+        for node in picture.nodes:
+            for word in re.findall(r"[a-z_]\w*", node.text):
+                if word in {n.name for n in picture.nodes}:
+                    assert (word, node.name) in drawn
+
+
+def test_values_adjoints_and_products_are_drawn():
+    picture = example().compile().picture((2, 3, 1))
+    nodes = {node.name: node for node in picture.nodes}
+    assert nodes["d"] == pictures.Node("operation", "d", " = a + b", ("= 5",), ("dY/dd = 2",))
+    assert nodes["Y"].values == ("= 10",) and nodes["b"].adjoints == ("dY/db = 7",)
+    lines = {(picture.nodes[e.source].name, picture.nodes[e.target].name): e.lines for e in picture.edges}
+    assert lines == {
+        ("a", "d"): ("dd/da = 1", "2 * 1 = 2"),
+        ("b", "d"): ("dd/db = 1", "2 * 1 = 2"),
+        ("b", "e"): ("de/db = 1", "5 * 1 = 5"),
+        ("c", "e"): ("de/dc = -1", "5 * (-1) = -5"),
+        ("d", "Y"): ("dY/dd = 2", "1 * 2 = 2"),
+        ("e", "Y"): ("dY/de = 5", "1 * 5 = 5"),
+    }
+
+
+def test_an_operand_used_twice_has_two_arrows():
+    graph = fg.Graph()
+    x = graph.input("x")
+    graph.output(x + x, name="y")
+    picture = graph.picture((1.0,))
+    assert [edge.lines for edge in picture.edges] == [("dy/dx = 1", "1 * 1 = 1")] * 2
+    assert picture.nodes[0].adjoints == ("dy/dx = 2",)
+
+
+def test_several_outputs_without_cotangents_show_values_alone():
+    f, (at, weights) = several().compile(), POINTS[several]
+    assert not any(node.adjoints for node in f.picture(at).nodes)
+    assert any(node.adjoints == ("w(t) = 11.5",) for node in f.picture(at, cotangents=weights).nodes)
+    assert f.picture(dict(zip("xtk", at, strict=True))).to_dot() == f.picture(at).to_dot()
+
+
+def test_a_summary_counts_every_operation_and_operand():
+    for make in (rosenbrock, layers):
+        program = make().compile().program
+        picture = make().compile().picture()
+        counted = 0
+        for node in picture.nodes:
+            if node.kind == "operation" and node.name != "depth":
+                counted += int(node.name.replace(",", ""))
+            for line in node.values:
+                counted += int(line.split()[0].replace(",", ""))
+        assert counted == sum(program.summary().counts.values())
+        assert f"limit={program.n_operations + program.n_leaves} draws each of them" in picture.note
+        assert picture.note in picture.to_dot() and picture.note in picture.to_mermaid()
+    bands = [node.text for node in picture.nodes if node.name == "depth"]
+    ends = [[int(n) for n in re.findall(r"\d+", text)] for text in bands]
+    assert ends[0][0] == 1 and ends[-1][-1] == int(program.summary().facts["depth"])
+    assert all(after[0] == before[-1] + 1 for before, after in pairwise(ends))
+
+
+def test_limits_of_pictures():
+    f = example().compile()
+    assert f.picture(limit=5).note and not f.picture(limit=6).note
+    with pytest.raises(ArgumentError, match="a picture with values shows: limit=6"):
+        f.picture((1, 2, 3), limit=5)
+    with pytest.raises(ArgumentError, match="limit must be"):
+        f.picture(limit="all")
+    with pytest.raises(ArgumentError, match="pass at="):
+        f.picture(cotangents=1.0)
+    with pytest.raises(ShapeError, match="one input set"):
+        f.picture(([1, 2], 2, 3))
+    with pytest.raises(ArgumentError, match="args must be a tuple"):
+        f.picture(1.0)
+    many = fg.trace(lambda *xs: sum(xs), *[()] * 3000)
+    assert any(node.name == "3,000" and "arguments" in node.text for node in many.picture().nodes)
+
+
+def test_graphs_are_drawn_as_recorded():
+    graph = fg.Graph("recorded")
+    x = graph.input("x")
+    y = x * x + graph.constant(0.0) * 3.0
+    drawn = [node.name + node.text for node in graph.picture().nodes]
+    assert drawn == ["x", "y = x * x", "z = 0 * 3", "result = y + z"]
+    graph.output(y, name="y")
+    graph.output(fg.sin(x), name="z")
+    fg.exp(x)  # no output needs it
+    assert not any("exp" in node.text for node in graph.picture().nodes)
+    assert any(node.values == ("= 9",) for node in graph.picture((3.0,)).nodes)
+    with pytest.raises(ArgumentError, match="is empty"):
+        fg.Graph().picture()
+    several_results = fg.Graph()
+    a = several_results.input("a")
+    fg.sin(a), fg.cos(a)
+    assert sum(node.kind == "output" for node in several_results.picture().nodes) == 2
+    only_inputs = fg.Graph()
+    only_inputs.inputs("a", "b")
+    assert len(only_inputs.picture().nodes) == 4
+
+
+needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+
+
+@needs_dot
+@pytest.mark.parametrize("make", [*POINTS, rosenbrock, layers], ids=lambda make: make.__name__)
+def test_graphviz_draws_every_box(make):
+    at, weights = POINTS.get(make, (None, None))
+    picture = make().compile().picture(at, cotangents=weights)
+    root = ET.fromstring(picture.to_svg())
+    groups = [group.get("class") for group in root.iter("{http://www.w3.org/2000/svg}g")]
+    assert groups.count("node") == len(picture.nodes) and groups.count("edge") == len(picture.edges)
+    text = "".join(root.itertext())
+    for node in picture.nodes:
+        assert node.name in text
+
+
+@needs_dot
+def test_graphviz_takes_any_title_and_name():
+    graph = fg.Graph('a "title" \\N <b>&amp; \n {x|y}')
+    x = graph.input("\N{GREEK SMALL LETTER SIGMA}")
+    graph.output(fg.custom_op(lambda x: x)(x) & (x < 1.0))
+    svg = graph.compile().picture((2.0,), wrt=None).to_svg()
+    text = "".join(ET.fromstring(svg).itertext())
+    assert "\N{GREEK SMALL LETTER SIGMA}" in text and "<lambda>" in text and "< 1" in text
+
+
+def test_without_graphviz_an_error_names_what_installs_it(monkeypatch, capsys):
+    monkeypatch.setattr(pictures.shutil, "which", lambda name: None)
+    picture = example().picture()
+    with pytest.raises(FileNotFoundError, match=r"apt install graphviz.*to_dot\(\)"):
+        picture.to_svg()
+    assert "image/svg+xml" not in picture._repr_mimebundle_()
+    assert picture._repr_mimebundle_()["text/vnd.mermaid"].startswith("flowchart LR")
+    assert main(["show", "a*b", "--format", "svg"]) == 2
+    assert "apt install graphviz" in capsys.readouterr().err
+
+
+def test_mermaid_is_well_formed():
+    """Line by line by its grammar: no bare quote, no character that would end a label or begin a code."""
+    label = r'"(?:[^"#&]|#\d+;)*"'
+    node = rf"  n\d+(?:\(\[{label}\]\)|\[{label}\]):::[a-z]+"
+    edge = rf"  n\d+ (?:-->|-\.->)(?:\|{label}\|)? n\d+"
+    rest = r"|  linkStyle default color:#\w{6}|  classDef [a-z]+ fill:#\w{6},stroke:#\w{6},color:#\w{6}|  %% .*"
+    line = re.compile(rf"{node}|{edge}{rest}|")
+    for make in [*POINTS, rosenbrock, layers]:
+        at, weights = POINTS.get(make, (None, None))
+        first, *lines = make().compile().picture(at, cotangents=weights).to_mermaid().splitlines()
+        assert first in ("flowchart LR", "flowchart TB")
+        for text in lines:
+            assert line.fullmatch(text), text
+            for inside in re.findall(label, text):
+                assert not re.search(r"<(?!/?(?:b|i|br/)>|br/>)", inside), inside
+
+
+# -- the command --------------------------------------------------------------------------------------------
+def show(capsysbinary, *arguments):
+    status = main(["show", *map(str, arguments)])
+    captured = capsysbinary.readouterr()
+    return status, captured.out.decode(), captured.err.decode()
+
+
+@pytest.mark.parametrize("form", [form for form in FORMATS if form != "svg"])
+def test_formats_of_a_formula(form, capsysbinary):
+    status, out, err = show(capsysbinary, "(a+b)*(b-c)", "--format", form)
+    assert (status, err) == (0, "") and out == shown("(a+b)*(b-c)", form) + "\n"
+    f = fg.trace(lambda a, b, c: (a + b) * (b - c), (), (), ())
+    expected = {"table": "Function '(a+b)*(b-c)'", "disassembly": f.program.disassemble()}.get(form, "d</b> = a + b")
+    assert expected in out
+
+
+@needs_dot
+def test_svg_of_a_formula(capsysbinary):
+    status, out, _ = show(capsysbinary, "(a+b)*(b-c)", "--at", "a=2,b=3,c=1", "--format", "svg")
+    assert status == 0 and ET.fromstring(out).tag.endswith("svg")
+
+
+def test_a_point(capsysbinary):
+    status, out, _ = show(capsysbinary, "(a+b)*(b-c)", "--at", "a=2,b=3,c=1", "--digits", 3)
+    assert status == 0 and out.endswith("  dy/da  = 2\n  dy/db  = 7\n  dy/dc  = -5\n")
+    status, out, _ = show(capsysbinary, "a*e", "--at", "a=2")  # Euler's number
+    assert status == 0 and "5.43656" in out
+    status, out, _ = show(capsysbinary, "a*e", "--at", "a=2,e=3")
+    assert status == 0 and "dy/de  = 2" in out
+    status, out, _ = show(capsysbinary, "a/3", "--at", "a=1", "--digits", 3, "--format", "mermaid", "--limit", "all")
+    assert status == 0 and "0.333<" in out
+
+
+def test_saved_functions(tmp_path, capsysbinary):
+    path = tmp_path / "several.fg"
+    path.write_bytes(several().compile().to_bytes())
+    assert show(capsysbinary, path)[1].startswith("Function 'several'\n  inputs      x[3], t\n")
+    at = "x=[1,2,3], t=0.5, k=[[0, 10]]"
+    status, out, err = show(
+        capsysbinary, path, "--at", at, "--cotangents", "u=[1,0,.5],v=-2,same=1,three=1,t=1,again=2"
+    )
+    assert status == 2 and "u is '[1,0,.5]'" in err  # JSON has no .5
+    weights = "u=[1,0,0.5],v=-2,same=1,three=1,t=1,again=2"
+    status, out, err = show(capsysbinary, path, "--at", at, "--cotangents", weights)
+    assert (status, err) == (0, "") and out == path_of("several.explain").read_text(encoding="utf-8")
+    assert show(capsysbinary, path, "--format", "disassembly", "--limit", 2)[1].count("\n") == 3
+
+
+def test_pickles_are_loaded_only_where_they_are_trusted(tmp_path, capsysbinary):
+    path = tmp_path / "custom.pickle"
+    path.write_bytes(pickle.dumps(custom().compile()))
+    status, out, err = show(capsysbinary, path)
+    assert (status, out) == (2, "") and "unpickling runs whatever code is in it: --unpickle" in err
+    status, out, _ = show(capsysbinary, path, "--unpickle", "--at", "x=[0.5,0.25]")
+    assert status == 0 and out == path_of("custom.explain").read_text(encoding="utf-8")
+    ran = tmp_path / "ran"
+
+    class Harmful:
+        def __reduce__(self):
+            return ran.write_text, ("",)
+
+    path.write_bytes(pickle.dumps(Harmful()))
+    assert show(capsysbinary, path)[0] == 2 and not ran.exists()
+    status, _, err = show(capsysbinary, path, "--unpickle")
+    assert status == 2 and "not of a Function" in err and ran.exists()
+    path.write_bytes(b"\x80nonsense")
+    status, _, err = show(capsysbinary, path, "--unpickle")
+    assert status == 2 and "cannot be unpickled" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (["(a+b"], "column 1: '(' is never closed"),
+        (["model.fg"], "nor is there a file 'model.fg'"),
+        (["a+out"], "'out' must be a Python identifier"),
+        (["a", "--at", "a=1,b=2"], "no name 'b'; it has a"),
+        (["a+b", "--at", "a=1"], "misses b"),
+        (["a", "--at", "a"], "cannot read 'a'"),
+        (["a", "--at", "a=1 2"], "a is '1 2', which is no number"),
+        (["a", "--at", "a=1,a=2"], "two numbers for 'a'"),
+        (["a", "--at", "a=[1,2]"], "batch shape"),
+        (["a", "--at", "a=[1,"], "cannot read"),
+        (["a", "--at", f"a={'[' * 100_000}{']' * 100_000}"], "no list of numbers"),
+        (["a", "--cotangents", "y=1"], "give --at, too"),
+        (["a", "--at", "a=1", "--cotangents", "z=1"], "unknown outputs"),
+        (["a", "--at", "a=1", "--format", "disassembly"], "leave --at out"),
+        (["a", "--unpickle"], "no file 'a'"),
+        (["a*a*a", "--at", "a=1", "--limit", "1"], "limit=3"),
+        (["a", "--at", "a=1", "--digits", "99"], "digits must be"),
+        ([str(FOLDER / "reprs.txt")], "do not begin as a saved fastgraph Function"),
+    ],
+)
+def test_what_is_refused(arguments, match, capsysbinary):
+    status, out, err = show(capsysbinary, *arguments)
+    assert (status, out) == (2, "") and err.startswith("error: ") and match in err, err
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "--format", "png"], ["a", "--limit", "0"], ["a", "--digits", "x"]])
+def test_bad_options_exit_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["show", *arguments])
+    assert exit_.value.code == 2 and "usage" in capsys.readouterr().err
+
+
+def test_a_file_goes_before_a_formula(tmp_path, monkeypatch, capsysbinary):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").write_bytes(example().compile().to_bytes())
+    assert "Function 'example'" in show(capsysbinary, "a")[1]
+    assert "Function '(a)'" in show(capsysbinary, "(a)")[1]
+
+
+def test_assignments():
+    found = assignments(" a = -1.5e3 ,b=inf, x=[[1, nan], [-inf, 2]],", "--at")
+    assert list(found) == ["a", "b", "x"] and found["a"] == -1500.0 and found["b"] == math.inf
+    assert found["x"][1] == [-math.inf, 2] and math.isnan(found["x"][0][1])
+    assert assignments("", "--at") == {}
+    with pytest.raises(FastgraphError):
+        assignments("a==1", "--at")
