@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fastgraph as fg
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -61,6 +63,14 @@ def test_python_blocks_show_what_they_compute(plain_scalars):
     assert len(results) >= 10
     for source, shown, computed in results:
         assert computed == shown, source
+
+
+def test_the_table_is_what_explain_prints():
+    (shown,) = [block for block in blocks("text") if "forward pass" in block]
+    graph = fg.Graph("example")
+    a, b, c = graph.inputs("a", "b", "c")
+    graph.output((a + b) * (b - c), name="y")
+    assert str(graph.compile().explain(2.0, 3.0, 1.0)) == shown.rstrip("\n")
 
 
 def test_a_wrong_result_is_noticed(plain_scalars):
