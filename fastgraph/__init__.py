@@ -14,8 +14,8 @@ The pipeline, in import order: ``ops`` (one row an op) → ``expr``, ``expr_arra
 ``derivatives``, ``flat`` → ``function``; ``symbolic``, ``compiler`` and ``tracing`` join them, ``numpy_functions`` is
 NumPy's way in, and ``interpolation`` and ``custom_op`` record what is given by numbers or by the user's own functions.
 ``looking`` shows what was recorded. ``handle`` and ``embedding`` are the way into the user's compiled code,
-``c_interface`` that into C; ``scipy``, ``ipopt`` (both by ``solvers``), ``jax`` and ``torch`` are the ways into those
-packages, imported at their first use.
+``c_interface`` that into C; ``scipy``, ``ipopt`` (both by ``solvers``), ``jax`` and ``torch`` (both by
+``sweeps``) are the ways into those packages, imported at their first use.
 """
 
 from importlib import import_module as _import_module

@@ -148,8 +148,9 @@ class Flat(FlatDerivatives):
         """
         self._need_inputs()
         plain = out is reduce is progress is threads is None and self._is_single(x, axis, parameters)
-        if plain and self._shape and is_plain(cotangents) and cotangents.shape == self._shape:
-            return self._single_seeded(x, cotangents)
+        if plain and (is_plain(cotangents) or type(cotangents) is float) and np.shape(cotangents) == self._shape:
+            y, gradient = self._single_seeded(x, cotangents)
+            return (y if self._shape else y[0]), gradient
         return self._derive(x, axis, parameters, cotangents, out, threads, reduce, progress)
 
     def _derive(self, x, axis, parameters, cotangents, out, threads, reduce, progress):

@@ -76,6 +76,14 @@ def test_arrays_of_one_set_have_the_bits_of_a_batch():
             assert_same_bits(a, b[7])
 
 
+@pytest.mark.parametrize("w", [0.5, np.array(-2.0)])
+def test_vjp_of_a_scalar_has_the_same_bits(w):
+    f, x = _function(1).flat, np.random.default_rng(6).normal(size=5)
+    for got, right in zip(f.vjp(x, w), f.vjp(x, w, threads=1), strict=True):
+        assert_same_bits(got, right)
+        assert type(got) is type(right) and np.shape(got) == np.shape(right)
+
+
 def _with_parameters(n_outputs):
     """Parameters before, between and after the inputs."""
     graph = fg.Graph()
