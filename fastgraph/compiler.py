@@ -22,6 +22,9 @@ class Graph(LookingGraph, Recorder):
     ----------
     name : str, optional
         Shown in errors and tables.
+    trace_lines : bool
+        Note which line of your source records each operation, so that :meth:`Function.find_nonfinite` can name it; see
+        there. A graph that does not costs nothing more.
 
     Examples
     --------
@@ -142,7 +145,8 @@ class Graph(LookingGraph, Recorder):
         if not self.outputs:
             raise GraphError(f"{self!r} has no outputs: declare one with graph.output(expr) before compile()")
         n_leaves = sum(argument.size for argument in self.arguments)
-        program = optimised(Columns(*self.columns(), None, self.tables, self.functions), n_leaves, dtype)
+        columns = Columns(*self.columns(), None, self.tables, self.functions, self.lines)
+        program = optimised(columns, n_leaves, dtype)
         return Function(program, self.arguments, self.outputs, self.name)
 
 

@@ -161,7 +161,7 @@ def _bound(function, values):
     rows[leaves[~stays], 0] = CONSTANT
     rows[leaves[~stays], 1] = n_constants + np.arange(np.count_nonzero(~stays))
     constants = np.concatenate([program.constants, numbers[number_of[~stays]]])
-    return program.change(rows, constants), left
+    return program.change(rows, constants, renamed=np.arange(len(rows))), left
 
 
 def _numbers(value, argument, label):

@@ -18,6 +18,7 @@ from fastgraph.callee import Callee, callee_of
 from fastgraph.errors import ExprError, GraphError
 from fastgraph.expr import Expr
 from fastgraph.expr_array import ExprArray, nodes_of
+from fastgraph.lines import TracedRows
 from fastgraph.ops import MAX_ARITY, TABLE
 from fastgraph.ops.row import table_at
 from fastgraph.text import element_name
@@ -57,11 +58,13 @@ class Output:
 class Recorder:
     """Records declarations and operations; see :class:`fastgraph.Graph`."""
 
-    def __init__(self, name=None):
+    def __init__(self, name=None, trace_lines=False):
         if name is not None and not isinstance(name, str):
             raise GraphError(f"Graph name must be a string or None, not {type(name).__name__}")
+        if not isinstance(trace_lines, bool):
+            raise GraphError(f"Graph: trace_lines must be True or False, not {trace_lines!r}")
         self.name = name
-        self._rows = array("I")
+        self._rows = TracedRows() if trace_lines else array("I")
         self._constants = array("d")
         self._constant_nodes = {}
         self._arguments = {}
@@ -144,6 +147,11 @@ class Recorder:
         """Copies of what was recorded: rows (n, 4) uint32, constants float64, output nodes int64."""
         rows = np.array(self._rows, dtype=np.uint32).reshape(-1, N_COLUMNS)
         return rows, np.array(self._constants, dtype=np.float64), np.array(self._output_nodes, dtype=np.int64)
+
+    @property
+    def lines(self):
+        """The ``Lines`` of the nodes; None if they are not traced."""
+        return self._rows.lines if isinstance(self._rows, TracedRows) else None
 
     @property
     def tables(self):

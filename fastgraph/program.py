@@ -11,6 +11,7 @@ import numpy as np
 from fastgraph.callee import Callee
 from fastgraph.errors import ProgramError
 from fastgraph.jit import adaptive_by_operands
+from fastgraph.lines import Lines
 from fastgraph.ops import TABLE
 from fastgraph.ops.arrays import ARITY, CALLS, FLOWS, HAS_TABLE, IMMEDIATE_RANGE
 from fastgraph.ops.row import MASKED, table_at
@@ -65,6 +66,8 @@ class Program:
     dtype : float64 or float32
         What a slot holds, and what every operation rounds to: values, adjoints and constants alike. A float32 program
         takes no immediate that is not, with its neighbours, a float32 number: -2**24 < n < 2**24.
+    lines : Lines or None
+        Per slot, the place in the user's source it was recorded at, where the graph traced them. No kernel reads it.
 
     All arrays are read-only copies, verified on construction, so that nothing unverified reaches a kernel.
     """
@@ -78,6 +81,7 @@ class Program:
     tables: np.ndarray | None = None
     dtype: np.dtype = DTYPES[0]
     functions: tuple = ()
+    lines: Lines | None = None
 
     def __post_init__(self):
         freeze = object.__setattr__
@@ -97,6 +101,8 @@ class Program:
         for function in self.functions:
             function.address(self.dtype)  # compiled now, where what is wrong with it can be said
         self.verify()
+        if self.lines is not None:
+            self.lines.check(self.n_slots)
 
     @property
     def first_operation(self):
@@ -262,10 +268,13 @@ class Program:
 def assemble(columns, n_leaves, dtype=DTYPES[0]):
     """The program of ``columns`` as they are, scheduled and verified."""
     plan = schedule(columns, n_leaves)
+    lines = None
+    if columns.lines is not None:
+        lines = columns.lines.moved(plan.slots, n_leaves + len(columns.constants) + int(plan.counts.sum()))
     return Program(
         n_leaves, columns.constants.astype(dtype), runs_of(plan), plan.n_value_runs,
         plan.operands.astype(np.uint32), plan.outputs.astype(np.uint32), columns.tables.astype(dtype), dtype,
-        columns.functions,
+        columns.functions, lines,
     )  # fmt: skip
 
 

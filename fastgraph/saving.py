@@ -7,7 +7,7 @@ format: a magic word, the length and CRC of the rest, a JSON header, the arrays 
 import json
 import struct
 import zlib
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -56,12 +56,23 @@ def to_bytes(program, arguments, outputs, name):
 
 
 def reduced(function):
-    """What pickle keeps of a Function: bytes; or its pieces, with code of the user, trusted as all that is pickled."""
+    """What pickle keeps of a Function: bytes; or its pieces, with code of the user, trusted as all that is pickled.
+
+    Beside the bytes, traced lines: worker processes name them, too. The bytes themselves have none, since they go to
+    people to whom the folders of this machine say nothing.
+    """
     program = function.program
+    if not program.functions and program.lines is not None:
+        return _with_lines, (type(function), function.to_bytes(), program.lines)
     if not program.functions:
         return type(function).from_bytes, (function.to_bytes(),)
     pieces = {field.name: getattr(program, field.name) for field in fields(program)}
     return _rebuilt, (type(function), pieces, function.arguments, function.outputs, function.name)
+
+
+def _with_lines(kind, data, lines):
+    program, *signature = from_bytes(data)
+    return kind(replace(program, lines=lines), *signature)
 
 
 def _rebuilt(kind, pieces, *signature):

@@ -19,7 +19,7 @@ from fastgraph.graph import is_name
 _HOME = str(Path(__file__).parent)
 
 
-def trace(fn, *shapes, dtype=np.float64, parameters=()):
+def trace(fn, *shapes, dtype=np.float64, parameters=(), trace_lines=False):
     """Record what ``fn`` computes, by calling it once with expressions.
 
     Parameters
@@ -33,6 +33,8 @@ def trace(fn, *shapes, dtype=np.float64, parameters=()):
         As of :meth:`Graph.compile`.
     parameters : sequence of str
         Names of arguments that derivatives leave out.
+    trace_lines : bool
+        As of :class:`Graph`.
 
     Returns
     -------
@@ -62,7 +64,7 @@ def trace(fn, *shapes, dtype=np.float64, parameters=()):
     unknown = [name for name in parameters if name not in names]
     if unknown:
         raise ArgumentError(f"trace: parameters names {unknown[0]!r}, but {_label(fn)} has {', '.join(names)}")
-    graph = Graph(_name(fn))
+    graph = Graph(_name(fn), trace_lines)
     arguments = []
     for name, shape in zip(names, shapes, strict=True):
         declare = graph.parameter if name in parameters else graph.input
@@ -75,7 +77,7 @@ def trace(fn, *shapes, dtype=np.float64, parameters=()):
     return graph.compile(dtype)
 
 
-def function(fn=None, *, dtype=np.float64, parameters=()):
+def function(fn=None, *, dtype=np.float64, parameters=(), trace_lines=False):
     """Decorate a Python function: traced at its first call with arguments of given shapes, then called as a Function.
 
     The shapes of the arguments are those of the call, so there is no batch: ``decorated.traced(*args)`` is the Function
@@ -84,7 +86,7 @@ def function(fn=None, *, dtype=np.float64, parameters=()):
 
     Parameters
     ----------
-    fn, dtype, parameters
+    fn, dtype, parameters, trace_lines
         As for :func:`trace`.
 
     Examples
@@ -100,15 +102,16 @@ def function(fn=None, *, dtype=np.float64, parameters=()):
     array([0.6, 0.8])
     """
     if fn is None:
-        return lambda fn: function(fn, dtype=dtype, parameters=parameters)
-    return Traced(fn, dtype, tuple(parameters))
+        return lambda fn: function(fn, dtype=dtype, parameters=parameters, trace_lines=trace_lines)
+    return Traced(fn, dtype, tuple(parameters), trace_lines)
 
 
 class Traced:
     """What :func:`function` gives: a callable that keeps a Function for each tuple of shapes."""
 
-    def __init__(self, fn, dtype, parameters):
-        self._fn, self._dtype, self._parameters = fn, dtype, parameters
+    def __init__(self, fn, dtype, parameters, trace_lines=False):
+        self._fn = fn
+        self._options = {"dtype": dtype, "parameters": parameters, "trace_lines": trace_lines}
         self._functions = {}
         functools.update_wrapper(self, fn)
 
@@ -132,8 +135,7 @@ class Traced:
     def _traced(self, bound):
         shapes = tuple(np.shape(value) for value in bound)
         if shapes not in self._functions:
-            made = trace(self._fn, *shapes, dtype=self._dtype, parameters=self._parameters)
-            self._functions.setdefault(shapes, made)
+            self._functions.setdefault(shapes, trace(self._fn, *shapes, **self._options))
         return self._functions[shapes]
 
     def __repr__(self):

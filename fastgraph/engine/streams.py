@@ -55,7 +55,8 @@ def as_columns(found, program, immediates, outputs):
         operations[used, 1 + k] = found[used, k]
     numbered = np.flatnonzero(IMMEDIATE[codes])
     operations[numbered, 1 + ARITY[codes[numbered]]] = immediates[found[numbered, RUN]].astype(np.int32).view(np.uint32)
-    named = program.tables.astype(np.float64), program.functions
+    lines = None if program.lines is None else program.lines.beginning(len(rows))
+    named = program.tables.astype(np.float64), program.functions, lines
     return Columns(rows, program.constants.astype(np.float64), outputs.astype(np.int64), None, *named)
 
 

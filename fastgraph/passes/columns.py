@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fastgraph.lines import Lines
+
 NO_MASK = -1
 
 
@@ -27,6 +29,8 @@ class Columns:
     tables : float64
     functions : tuple
         As of a ``Program``: passes hand them on as they are.
+    lines : Lines or None
+        The places in the user's source that nodes were recorded at, where the graph traced them.
     """
 
     rows: np.ndarray
@@ -35,14 +39,22 @@ class Columns:
     masks: np.ndarray | None = None
     tables: np.ndarray = field(default_factory=lambda: np.empty(0))
     functions: tuple = ()
+    lines: Lines | None = None
 
-    def change(self, rows=None, constants=None, outputs=None, masks=None):
-        """These columns with other rows, constants or outputs; without masks, unless they are given."""
+    def change(self, rows=None, constants=None, outputs=None, masks=None, renamed=None):
+        """These columns with other rows, constants or outputs; without masks, unless they are given.
+
+        ``renamed`` says what became of each node, -1 for nothing: lines follow it. With other rows and without it, a
+        pass does not know, and there are none.
+        """
+        lines = self.lines
+        if lines is not None and rows is not None:
+            lines = None if renamed is None else lines.moved(renamed, len(rows))
         rows, constants, outputs = (
             old if new is None else new
             for old, new in ((self.rows, rows), (self.constants, constants), (self.outputs, outputs))
         )
-        return Columns(rows, constants, outputs, masks, self.tables, self.functions)
+        return Columns(rows, constants, outputs, masks, self.tables, self.functions, lines)
 
     def __len__(self):
         return len(self.rows)

@@ -69,7 +69,7 @@ def branch_masks(columns):
     masks = np.full(len(rows), NO_MASK, np.int64)
     extra = _point(rows, masks, np.flatnonzero(gated), conditions, CODES)
     masks = np.concatenate([masks, np.full(len(extra), NO_MASK)])
-    return columns.change(np.concatenate([rows, extra]), masks=masks)
+    return columns.change(np.concatenate([rows, extra]), masks=masks, renamed=np.arange(len(columns)))
 
 
 @adaptive

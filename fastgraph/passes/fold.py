@@ -25,7 +25,8 @@ def fold(columns, evaluate):
     rows[wanted] = 0
     rows[wanted, 0] = CONSTANT
     rows[wanted, 1] = len(columns.constants) + np.arange(len(wanted))
-    return columns.change(rows, np.concatenate([columns.constants, values]))
+    constants = np.concatenate([columns.constants, values])
+    return columns.change(rows, constants, renamed=np.arange(len(rows)))
 
 
 @adaptive

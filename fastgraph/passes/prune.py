@@ -16,7 +16,7 @@ def prune(columns):
     needed = needed_by(columns.rows, columns.outputs, masks, ARITY)
     rows, constants, renamed = _compact(columns.rows, columns.constants, needed, ARITY)
     kept = None if columns.masks is None else _rename_masks(columns.masks, needed, renamed, len(rows))
-    return _with_used_tables(columns.change(rows, constants, renamed[columns.outputs], kept))
+    return _with_used_tables(columns.change(rows, constants, renamed[columns.outputs], kept, renamed))
 
 
 def _with_used_tables(columns):

@@ -33,6 +33,7 @@ class Schedule:
     n_value_runs: int
     operands: np.ndarray
     outputs: np.ndarray
+    slots: np.ndarray  # of every node
 
 
 def schedule(columns, n_leaves, block=BLOCK):
@@ -57,7 +58,7 @@ def schedule(columns, n_leaves, block=BLOCK):
     opcodes, run_flags, immediates, operands = _lay_out(
         rows, flags, masks, order, counts, slots, FORWARD_ARITY, FORWARD_IMMEDIATE
     )
-    return Schedule(opcodes, run_flags, immediates, counts, len(ordered[0][1]), operands, slots[columns.outputs])
+    return Schedule(opcodes, run_flags, immediates, counts, len(ordered[0][1]), operands, slots[columns.outputs], slots)
 
 
 def _keys(rows, flags):

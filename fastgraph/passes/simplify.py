@@ -25,7 +25,7 @@ def simplify(columns, dtype=np.float64):
     rows, constants, renamed = _rewrite(
         columns.rows, columns.constants, extra, largest, CODES, ARITY, COMMUTATIVE, IMMEDIATE
     )
-    return columns.change(rows, constants, renamed[columns.outputs])
+    return columns.change(rows, constants, renamed[columns.outputs], renamed=renamed)
 
 
 @adaptive
