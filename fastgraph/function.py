@@ -12,6 +12,7 @@ import numpy as np
 
 from fastgraph import saving
 from fastgraph.arguments import Signature, is_sum
+from fastgraph.asking import Asking
 from fastgraph.composition import Composition, hold_expressions
 from fastgraph.derivatives import Derivatives
 from fastgraph.embedded import Embedded
@@ -27,7 +28,7 @@ _NUMBERS = frozenset((float, int, np.float64)).issuperset
 _tuple = tuple.__new__
 
 
-class Function(Composition, Embedded, Derivatives, Looking):
+class Function(Composition, Embedded, Asking, Derivatives, Looking):
     """A compiled graph: immutable, picklable, callable from many threads at once.
 
     Call it with its arguments in order of declaration, or by name. Each has the shape ``batch + declared shape``;

@@ -72,24 +72,34 @@ def constant_outputs(program):
 
 def reverse(program, values, cotangents):
     """Adjoints of every slot, for the cotangents of the outputs, in the order in which the kernels add them up."""
-    m = NumPyMachine(program.dtype)
     adjoints = [np.zeros(values[0].shape if values else (1,), program.dtype) for _ in values]
-    with np.errstate(all="ignore"):
-        for slot, cotangent in zip(program.outputs.tolist(), cotangents, strict=True):
-            adjoints[slot] = adjoints[slot] + m.floats(cotangent)
-        for run in reversed(_runs(program)):
-            for op, slot, operands, n, mask, flags, is_mask in reversed(run):
-                if is_mask or not flags:
-                    continue
-                partials = op.partials(m, values[slot], *(values[x] for x in operands), *n)
-                for k, (x, partial) in enumerate(zip(operands, partials, strict=True)):
-                    share = contribution(m, adjoints[slot], partial)
-                    if share is None or not flags & (1 << k):
-                        continue
-                    if mask is not None:
-                        share = m.where(values[mask] != 0.0, share, 0.0)
-                    adjoints[x] = adjoints[x] + share
+    for _ in contributions(program, values, cotangents, adjoints):
+        pass
     return adjoints
+
+
+def contributions(program, values, cotangents, adjoints):
+    """Yield ``(slot, k, operand, share)`` for what each operation is about to add to the adjoint of its operand k.
+
+    Adds it to ``adjoints``, a list of arrays of zeros, when the next one is asked for.
+    """
+    m = NumPyMachine(program.dtype)
+    for slot, cotangent in zip(program.outputs.tolist(), cotangents, strict=True):
+        adjoints[slot] = adjoints[slot] + m.floats(cotangent)
+    for run in reversed(_runs(program)):
+        for op, slot, operands, n, mask, flags, is_mask in reversed(run):
+            if is_mask or not flags:
+                continue
+            with np.errstate(all="ignore"):
+                partials = op.partials(m, values[slot], *(values[x] for x in operands), *n)
+                shares = [contribution(m, adjoints[slot], partial) for partial in partials]
+                if mask is not None:
+                    shares = [None if s is None else m.where(values[mask] != 0.0, s, 0.0) for s in shares]
+            for k, (x, share) in enumerate(zip(operands, shares, strict=True)):
+                if share is not None and flags & (1 << k):
+                    yield slot, k, x, share
+                    with np.errstate(all="ignore"):
+                        adjoints[x] = adjoints[x] + share
 
 
 def _runs(program):
