@@ -1,11 +1,99 @@
-"""Asking: what made the results of a Function not finite.
+"""Asking: what a Function is made of, where its time goes, and what made its results not finite.
 
-In: a Function, and arguments as for a call. Out: a record that prints. What answers is imported when it is asked.
+In: a Function, and arguments as for a call. Out: records that print. What answers is imported when it is asked.
 """
 
 
 class Asking:
     """Base of :class:`Function`."""
+
+    def statistics(self):
+        """Count what the program is made of.
+
+        Returns
+        -------
+        Statistics
+            Operations by op, depth, width, runs, bytes. Prints as a table.
+
+        Examples
+        --------
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph("example")
+        >>> a, b, c = graph.inputs("a", "b", "c")
+        >>> graph.output((a + b) * (b - c), name="y")
+        >>> print(graph.compile().statistics())
+        Function 'example': 3 inputs, 0 parameters, 0 constants, 1 output
+        operations            3
+        runs                  3  of 1 operations on average
+        depth                 2
+        width                 2  at most, 1.5 on average
+        bytes                64  of the program, 96 of values and adjoints
+          add                 1   33.3%
+          mul                 1   33.3%
+          sub                 1   33.3%
+        """
+        from fastgraph.counting import statistics
+
+        return statistics(self)
+
+    def profile(self, /, *args, gradient=False, seconds=1.0, **named):
+        """Measure where the time of a call goes, by op.
+
+        Parameters
+        ----------
+        *args, **named : float or array_like
+            As for a call. A batch is swept by one thread.
+        gradient : bool
+            Whether the call is one of :meth:`value_and_grad`.
+        seconds : float
+            How long to measure, about; a long call is made three times at least.
+
+        Returns
+        -------
+        Profile
+            Nanoseconds a set: a row for each op, forward and reverse, one for moving numbers in and out of the sweeps,
+            for what is done once a call, and for Python. They add up to the time of the call itself, which is
+            measured, too. Prints as a table; ``plot()`` draws it.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            As for a call; also for several outputs with ``gradient``, an empty batch, or ``seconds`` that are not
+            positive.
+
+        Notes
+        -----
+        Four times are measured in turn, and the medians of all rounds are taken: of the real call; of the same sweeps
+        called from machine code; of the forward and of the reverse sweep in these, by a clock read before and after;
+        and of every run of operations of one op, where the sweep is stopped between runs to read the clock, in its
+        order and with its numbers. From the last the time of reading the clock is taken, which is measured the same
+        way on runs of no operations. What is left is scaled so that its sum is the sweep's.
+
+        So sums are right to the noise of the machine, ``spread`` of the result, and how they are shared among ops to
+        what stopping changes: a processor overlaps the end of a run with the beginning of the next one, and does not
+        where the clock is read. ``closure`` says how much the runs took apart, as a multiple of the sweep they make up:
+        near 1, shares are as good as the sums; for runs of a few operations, of a nanosecond each, it is far from it,
+        and the shares are those of operations one by one.
+
+        Of a large batch the sweeps are taken apart over its first sets, as many as take 2 ms. An operation that is done
+        as one with those that compute its operands is named after them: ``add_mul_x`` is ``x * y + z``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastgraph as fg
+        >>> graph = fg.Graph("wave")
+        >>> x = graph.input("x")
+        >>> graph.output(fg.exp(-x) * fg.sin(x))
+        >>> profile = graph.compile().profile(np.linspace(0.0, 1.0, 10_000), gradient=True, seconds=0.02)
+        >>> sorted(row.name for row in profile.rows)
+        ['Python', 'exp', 'load and store', 'mul', 'neg', 'once a call', 'sin']
+        >>> bool(abs(sum(row.total for row in profile.rows) - profile.total) < 1e-6)
+        True
+        """
+        from fastgraph.profiling import profile
+
+        return profile(self, args, named, gradient, seconds)
 
     def find_nonfinite(self, /, *args, gradient=False, wrt=None, threads=None, limit=100, **named):
         """Find the operation that made a NaN or an infinity of finite numbers.

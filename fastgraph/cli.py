@@ -1,4 +1,4 @@
-"""The command line: ``eval`` runs a formula over a CSV file, ``show`` draws or explains one, ``demo`` is an example.
+"""The command line: formulas over CSV files, pictures, explanations and profiles of them, and a demo of the machine.
 
 In: arguments. Out: an exit status: 0, 1 (nobody reads the output), 2 (bad arguments or data), 130 (Ctrl-C). What the
 subcommands need is imported when they run.
@@ -6,6 +6,7 @@ subcommands need is imported when they run.
 
 import argparse
 import os
+import re
 import sys
 from contextlib import contextmanager, nullcontext
 from time import perf_counter
@@ -27,6 +28,12 @@ _SHOW = """
 Show what a formula, or a Function in a file, consists of: a table, the program, or a picture; with --at also every
 number of the forward and of the reverse pass, so that they can be followed by hand.
 """
+_PROFILE = """
+Measure where the time of FORMULA, or of a saved function, goes, by op: its values or, with --grad, values and
+gradients, at one set of numbers or over the rows of a CSV file, in one thread. A saved function is a file of what
+Function.to_bytes() gives, which is verified as it is read; pickles, which run code as they are read, are not taken.
+"""
+_AT = "numbers, such as a=1,b=2.5; those of an array one by one: x[0]=1,x[1]=2"
 
 
 def main(argv=None):
@@ -107,6 +114,15 @@ def _parser():
     )
     show.set_defaults(run=_show)
 
+    profile = commands.add_parser("profile", help="where the time of a formula goes, by op", description=_PROFILE)
+    profile.add_argument("formula", metavar="FORMULA", nargs="?", help="as of eval")
+    profile.add_argument("--function", metavar="FILE", help="a saved function, instead of a formula")
+    _add_inputs(profile)
+    profile.add_argument("--grad", action="store_true", help="profile the value and the gradient")
+    _add_seconds(profile, "to measure")
+    profile.add_argument("--plot", metavar="FILE", help="draw it, as .png, .svg or .pdf (needs matplotlib)")
+    profile.set_defaults(run=_profile)
+
     demo = commands.add_parser("demo", help="the README's example, step by step")
     demo.add_argument(
         "--sets", type=positive_integer, default=1_000_000, help="size of the batch (default: %(default)s)"
@@ -116,6 +132,16 @@ def _parser():
     header = commands.add_parser("header", help="print fastgraph.h, by which C code calls functions")
     header.set_defaults(run=_header)
     return parser
+
+
+def _add_inputs(parser):
+    inputs = parser.add_mutually_exclusive_group()
+    inputs.add_argument("--at", metavar="NUMBERS", help=_AT)
+    inputs.add_argument("--data", metavar="FILE", help="a CSV file of input sets; - is standard input")
+
+
+def _add_seconds(parser, what):
+    parser.add_argument("--seconds", type=_positive, default=1.0, help=f"how long {what} (default: %(default)s)")
 
 
 class _Version(argparse.Action):
@@ -149,6 +175,13 @@ def _show(options):
         given["limit"] = options.limit
     text = shown(options.target, options.format, options.at, options.cotangents, unpickle=options.unpickle, **given)
     sys.stdout.buffer.write(f"{text}\n".encode())
+
+
+def _positive(text):
+    value = float(text)
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
 
 
 def _demo(options):
@@ -210,12 +243,9 @@ def _compile(formula, names, options):
     """The function ``(columns, rows) -> [value, *partials]`` of a formula."""
     import numpy as np
 
-    from fastgraph.compiler import Graph
+    from fastgraph.compiler import function_of
 
-    graph = Graph("formula")
-    inputs = graph.input("x", shape=len(names)) if names else ()  # by position: a column may have any name
-    graph.output(formula.record(graph, dict(zip(names, inputs, strict=True))))
-    function, threads = graph.compile(), options.threads
+    function, threads = function_of(formula, names), options.threads
 
     def sweep(x):
         if not names:
@@ -247,3 +277,132 @@ def _destination(path, data):
     if data != "-" and os.path.exists(path) and os.path.samefile(path, data):
         raise DataError(f"--out {path} is the data file itself: write to another file")
     return replacing(path)
+
+
+# -- profile ------------------------------------------------------------------------------------------------
+def _profile(options):
+    import numpy as np
+
+    from fastgraph.compiler import function_of
+    from fastgraph.errors import ArgumentError
+    from fastgraph.formula import Formula
+    from fastgraph.function import Function
+    from fastgraph.nonfinite import leaf_names
+
+    if (options.formula is None) == (options.function is None):
+        raise ArgumentError("give a formula, or --function FILE, and not both")
+    draw = _drawing(options.plot)
+    if options.function is None:
+        formula = Formula(options.formula)
+        numbers = _inputs(options, formula.names, formula)
+        names = [name for name in formula.names if name in numbers]
+        function, args = function_of(formula, names, apart=True), [numbers[name] for name in names]
+        if len(function.arguments) < len(args):
+            args = [np.array(args).T]
+    else:
+        with open(options.function, "rb") as stream:
+            function = Function.from_bytes(stream.read())
+        numbers = _inputs(options, leaf_names(function.arguments))
+        columns, args = list(numbers.values()), []
+        for argument in function.arguments:
+            part = np.array(columns[: argument.size])
+            args.append(part.T.reshape(part.shape[1:] + argument.shape))
+            del columns[: argument.size]
+    found = function.profile(*args, gradient=options.grad, seconds=options.seconds)
+    print(found)
+    draw(found.plot)
+
+
+def _variables(formula):
+    """Names of a formula that are no constants."""
+    from fastgraph.formula import CONSTANTS
+
+    return [name for name in formula.names if name not in CONSTANTS]
+
+
+def _inputs(options, names, formula=None):
+    """The numbers of ``--at``, or the columns of ``--data``, by name; with a formula, those of the names it uses."""
+    import numpy as np
+
+    from fastgraph.errors import DataError
+    from fastgraph.tables import TableReader
+
+    if options.at is None and options.data is None:
+        if formula is not None and not _variables(formula) or not names:
+            return {}
+        raise DataError(f"give numbers for {', '.join(names)}: --at {names[0]}=1,... or --data FILE")
+    wanted = {name.replace(" ", ""): name for name in names}
+    if options.at is not None:
+        given, source = _numbers(options.at), "--at"
+        for name in given:
+            if name not in wanted:
+                raise DataError(f"--at: there is no {name!r}; there are {', '.join(names)}")
+        _check_names(formula, names, wanted, given, source)
+        return {name: given[key] for key, name in wanted.items() if key in given}
+    with _source(options.data) as (stream, source):
+        reader = TableReader(stream, source)
+        columns = {column.replace(" ", ""): column for column in reader.header}
+        _check_names(formula, names, wanted, columns, source)
+        used = [key for key in wanted if key in columns]
+        parts = [x for _, x in reader.chunks([columns[key] for key in used])]
+    if not parts:
+        raise DataError(f"{source} has no rows")
+    return {wanted[key]: row for key, row in zip(used, np.concatenate(parts, axis=1), strict=True)}
+
+
+def _check_names(formula, names, wanted, given, source):
+    """Raise unless what is given has every name that is wanted; what a formula lacks may be one of its constants."""
+    from fastgraph.errors import DataError
+
+    if formula is not None:
+        try:
+            formula.check([name for key, name in wanted.items() if key in given])
+        except FormulaError as error:
+            raise FormulaError(f"{error}\n{source} has {', '.join(map(repr, list(given)[:50]))}") from None
+    missing = [] if formula is not None else [name for key, name in wanted.items() if key not in given]
+    if missing:
+        raise DataError(f"{source} has no {missing[0]}: the function takes {', '.join(names)}")
+
+
+_NUMBER = re.compile(r"\s*([^\W\d]\w*(?:\[[\d,\s]*\])?)\s*=\s*([^,=\s]+)\s*(,|$)")
+
+
+def _numbers(text):
+    """``a=1,x[0]=2`` as a dict; names without blanks."""
+    from fastgraph.errors import DataError
+
+    found, at = {}, 0
+    while at < len(text) or not found:
+        match = _NUMBER.match(text, at)
+        try:
+            name, value = match[1].replace(" ", ""), float(match[2])
+        except (TypeError, ValueError):
+            raise DataError(f"--at {text}: from character {at + 1} on it is not of the form a=1,b=2") from None
+        if name in found:
+            raise DataError(f"--at {text}: {name} stands twice")
+        found[name] = value
+        at = match.end()
+    return found
+
+
+def _drawing(path):
+    """What writes a plot to ``path``, given what draws it; errors that can be said before are."""
+    from fastgraph.errors import DataError
+    from fastgraph.extras import need
+    from fastgraph.tables import replacing
+
+    if path is None:
+        return lambda plot: None
+    kind = os.path.splitext(path)[1][1:].lower()
+    try:
+        kinds = need("matplotlib.figure", "--plot", "plot").Figure().canvas.get_supported_filetypes()
+    except ImportError as error:
+        raise DataError(str(error)) from None
+    if kind not in kinds:
+        raise DataError(f"--plot {path}: the name must end in one of {', '.join(f'.{k}' for k in sorted(kinds))}")
+
+    def draw(plot):
+        with replacing(path) as stream:
+            plot().savefig(stream, format=kind, dpi=150)
+
+    return draw

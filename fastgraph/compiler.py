@@ -9,7 +9,7 @@ from fastgraph import symbolic
 from fastgraph.assembly import optimised
 from fastgraph.errors import ArgumentError, GraphError
 from fastgraph.function import Function
-from fastgraph.graph import Recorder
+from fastgraph.graph import Recorder, is_name
 from fastgraph.looking import LookingGraph
 from fastgraph.passes import Columns
 from fastgraph.program import DTYPES
@@ -159,3 +159,15 @@ def _checked_dtype(dtype):
         if dtype is not None and found is not None and found == allowed:  # NumPy takes None for float64
             return allowed
     raise ArgumentError(f"compile() got dtype {dtype!r}: it must be numpy.float64 or numpy.float32")
+
+
+def function_of(formula, names, apart=False):
+    """A ``Formula`` as a Function of one vector ``x``, whose elements have these names: a column may have any name.
+
+    With ``apart`` each name is an argument, if it can be one.
+    """
+    graph = Graph("formula")
+    apart = apart and all(map(is_name, names))
+    inputs = graph.inputs(*names) if apart else graph.input("x", shape=len(names)) if names else ()
+    graph.output(formula.record(graph, dict(zip(names, inputs, strict=True))))
+    return graph.compile()
