@@ -1,4 +1,4 @@
-"""The command line: formulas over CSV files, pictures, explanations and profiles of them, and a demo of the machine.
+"""The command line: formulas over CSV files, pictures, profiles and comparisons of them, and a demo of the machine.
 
 In: arguments. Out: an exit status: 0, 1 (nobody reads the output), 2 (bad arguments or data), 130 (Ctrl-C). What the
 subcommands need is imported when they run.
@@ -32,6 +32,10 @@ _PROFILE = """
 Measure where the time of FORMULA, or of a saved function, goes, by op: its values or, with --grad, values and
 gradients, at one set of numbers or over the rows of a CSV file, in one thread. A saved function is a file of what
 Function.to_bytes() gives, which is verified as it is read; pickles, which run code as they are read, are not taken.
+"""
+_BENCH = """
+Time formulas, their values and gradients, for one set and for many, beside NumPy and those of numexpr, JAX, CasADi and
+heyoka that are installed. Each library is held against the reference interpreter before it is timed.
 """
 _AT = "numbers, such as a=1,b=2.5; those of an array one by one: x[0]=1,x[1]=2"
 
@@ -122,6 +126,17 @@ def _parser():
     _add_seconds(profile, "to measure")
     profile.add_argument("--plot", metavar="FILE", help="draw it, as .png, .svg or .pdf (needs matplotlib)")
     profile.set_defaults(run=_profile)
+
+    bench = commands.add_parser("bench", help="time formulas beside other libraries", description=_BENCH)
+    bench.add_argument("workloads", metavar="WORKLOAD", nargs="*", help="by name; default: all, unless --formula")
+    bench.add_argument("--list", action="store_true", help="print the workloads and their formulas, and exit")
+    bench.add_argument("--formula", metavar="FORMULA", help="one of your own; inputs are about 1, or about --at")
+    _add_inputs(bench)
+    bench.add_argument("--sets", type=positive_integer, default=100_000, help="size of a batch (default: %(default)s)")
+    _add_seconds(bench, "for each line")
+    bench.add_argument("--json", metavar="FILE", help="write everything as JSON")
+    bench.add_argument("--plot", metavar="FILE", help="draw it, as .png, .svg or .pdf (needs matplotlib)")
+    bench.set_defaults(run=_bench)
 
     demo = commands.add_parser("demo", help="the README's example, step by step")
     demo.add_argument(
@@ -279,7 +294,7 @@ def _destination(path, data):
     return replacing(path)
 
 
-# -- profile ------------------------------------------------------------------------------------------------
+# -- profile, bench -----------------------------------------------------------------------------------------
 def _profile(options):
     import numpy as np
 
@@ -310,6 +325,43 @@ def _profile(options):
             del columns[: argument.size]
     found = function.profile(*args, gradient=options.grad, seconds=options.seconds)
     print(found)
+    draw(found.plot)
+
+
+def _bench(options):
+    import json
+
+    import numpy as np
+
+    from fastgraph.comparing import WORKLOADS, Workload, compare
+    from fastgraph.errors import ArgumentError
+    from fastgraph.formula import Formula
+    from fastgraph.tables import replacing
+
+    if options.list:
+        for work in WORKLOADS.values():
+            print(f"{work.name}\n    {work.formula}")
+        return
+    unknown = [name for name in options.workloads if name not in WORKLOADS]
+    if unknown:
+        raise ArgumentError(f"there is no workload {unknown[0]!r}; there are {', '.join(WORKLOADS)}")
+    draw = _drawing(options.plot)
+    works = [WORKLOADS[name] for name in options.workloads]
+    if options.formula is not None:
+        formula = Formula(options.formula)
+        has_inputs = options.at is not None or options.data is not None
+        centre = _inputs(options, formula.names, formula) if has_inputs else dict.fromkeys(_variables(formula), 1.0)
+        data = np.array(list(centre.values())) if options.data is not None else None
+        works.append(Workload("formula", options.formula, centre, data=data))
+    elif options.at is not None or options.data is not None:
+        raise ArgumentError("--at and --data are inputs of --formula")
+    found = compare(
+        works or WORKLOADS.values(), options.sets, options.seconds, lambda line: print(line, file=sys.stderr)
+    )
+    print(found)
+    if options.json:
+        with replacing(options.json) as stream:
+            stream.write(json.dumps(found.as_dict(), indent=1).encode())
     draw(found.plot)
 
 
