@@ -6,12 +6,11 @@ subcommands need is imported when they run.
 
 import argparse
 import os
-import re
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from time import perf_counter
 
-from fastgraph.errors import FastgraphError, FormulaError
+from fastgraph.errors import FastgraphError
 
 _EVAL = """
 Evaluate FORMULA for every row of a CSV file whose header row names the columns. The result is a CSV file of the
@@ -37,7 +36,10 @@ _BENCH = """
 Time formulas, their values and gradients, for one set and for many, beside NumPy and those of numexpr, JAX, CasADi and
 heyoka that are installed. Each library is held against the reference interpreter before it is timed.
 """
-_AT = "numbers, such as a=1,b=2.5; those of an array one by one: x[0]=1,x[1]=2"
+_TARGET = (
+    "a formula as of eval, or the path of a file that Function.to_bytes wrote; a formula that happens to be the name "
+    "of a file goes in parentheses"
+)
 
 
 def main(argv=None):
@@ -89,12 +91,7 @@ def _parser():
     evaluate.set_defaults(run=_evaluate)
 
     show = commands.add_parser("show", help="what a formula or a saved Function consists of", description=_SHOW)
-    show.add_argument(
-        "target",
-        metavar="TARGET",
-        help="a formula as of eval, or the path of a file that Function.to_bytes wrote; a formula that happens to be "
-        "the name of a file goes in parentheses",
-    )
+    show.add_argument("target", metavar="TARGET", help=_TARGET)
     show.add_argument("--at", metavar="a=2,b=3", help="the point to explain or draw; an array is x=[1,2,3]")
     show.add_argument("--cotangents", metavar="u=1,v=0", help="the weights of several outputs, or of elements of one")
     show.add_argument(
@@ -119,8 +116,7 @@ def _parser():
     show.set_defaults(run=_show)
 
     profile = commands.add_parser("profile", help="where the time of a formula goes, by op", description=_PROFILE)
-    profile.add_argument("formula", metavar="FORMULA", nargs="?", help="as of eval")
-    profile.add_argument("--function", metavar="FILE", help="a saved function, instead of a formula")
+    profile.add_argument("target", metavar="TARGET", help=_TARGET)
     _add_inputs(profile)
     profile.add_argument("--grad", action="store_true", help="profile the value and the gradient")
     _add_seconds(profile, "to measure")
@@ -151,8 +147,10 @@ def _parser():
 
 def _add_inputs(parser):
     inputs = parser.add_mutually_exclusive_group()
-    inputs.add_argument("--at", metavar="NUMBERS", help=_AT)
-    inputs.add_argument("--data", metavar="FILE", help="a CSV file of input sets; - is standard input")
+    inputs.add_argument("--at", metavar="a=2,b=3", help="one input set; an array is x=[1,2,3]")
+    inputs.add_argument(
+        "--data", metavar="FILE", help="a CSV file of input sets, with columns a, x[0], ...; - is standard input"
+    )
 
 
 def _add_seconds(parser, what):
@@ -192,6 +190,18 @@ def _show(options):
     sys.stdout.buffer.write(f"{text}\n".encode())
 
 
+def _profile(options):
+    from fastgraph.commands import profile
+
+    profile(options)
+
+
+def _bench(options):
+    from fastgraph.commands import bench
+
+    bench(options)
+
+
 def _positive(text):
     value = float(text)
     if not 0.0 < value < float("inf"):
@@ -215,24 +225,20 @@ def _header(options):
 def _evaluate(options):
     from fastgraph.errors import DataError
     from fastgraph.formula import Formula
-    from fastgraph.tables import TableReader, TableWriter
+    from fastgraph.tables import TableReader, TableWriter, check_columns, source
 
     started = perf_counter()
     formula = Formula(options.formula)
-    with _source(options.data) as (stream, source):
-        reader = TableReader(stream, source)
-        try:
-            formula.check(reader.header)
-        except FormulaError as error:
-            columns = ", ".join(map(repr, reader.header[:50]))
-            raise FormulaError(f"{error}\nthe columns of {source} are {columns}") from None
+    with source(options.data) as (stream, where):
+        reader = TableReader(stream, where)
+        check_columns(formula, reader.header, where)
         names = [column for column in reader.header if column in formula.names]
         sweep = _compile(formula, names, options)
         results = [options.name, *(f"d{options.name}/d{name}" for name in names if options.grad)]
         kept = [] if options.results_only else reader.header
         for name in results:
             if name in kept:
-                raise DataError(f"{source} has a column {name!r} already: name the result with --name, or leave the "
+                raise DataError(f"{where} has a column {name!r} already: name the result with --name, or leave the "
                                 "columns of the input out with --results-only")  # fmt: skip
         prepared = perf_counter()
         n_rows, seconds = 0, 0.0
@@ -274,15 +280,6 @@ def _compile(formula, names, options):
     return sweep
 
 
-@contextmanager
-def _source(path):
-    if path == "-":
-        yield sys.stdin.buffer, "standard input"
-        return
-    with open(path, "rb") as stream:
-        yield stream, path
-
-
 def _destination(path, data):
     from fastgraph.errors import DataError
     from fastgraph.tables import replacing
@@ -292,169 +289,3 @@ def _destination(path, data):
     if data != "-" and os.path.exists(path) and os.path.samefile(path, data):
         raise DataError(f"--out {path} is the data file itself: write to another file")
     return replacing(path)
-
-
-# -- profile, bench -----------------------------------------------------------------------------------------
-def _profile(options):
-    import numpy as np
-
-    from fastgraph.compiler import function_of
-    from fastgraph.errors import ArgumentError
-    from fastgraph.formula import Formula
-    from fastgraph.function import Function
-    from fastgraph.nonfinite import leaf_names
-
-    if (options.formula is None) == (options.function is None):
-        raise ArgumentError("give a formula, or --function FILE, and not both")
-    draw = _drawing(options.plot)
-    if options.function is None:
-        formula = Formula(options.formula)
-        numbers = _inputs(options, formula.names, formula)
-        names = [name for name in formula.names if name in numbers]
-        function, args = function_of(formula, names, apart=True), [numbers[name] for name in names]
-        if len(function.arguments) < len(args):
-            args = [np.array(args).T]
-    else:
-        with open(options.function, "rb") as stream:
-            function = Function.from_bytes(stream.read())
-        numbers = _inputs(options, leaf_names(function.arguments))
-        columns, args = list(numbers.values()), []
-        for argument in function.arguments:
-            part = np.array(columns[: argument.size])
-            args.append(part.T.reshape(part.shape[1:] + argument.shape))
-            del columns[: argument.size]
-    found = function.profile(*args, gradient=options.grad, seconds=options.seconds)
-    print(found)
-    draw(found.plot)
-
-
-def _bench(options):
-    import json
-
-    import numpy as np
-
-    from fastgraph.comparing import WORKLOADS, Workload, compare
-    from fastgraph.errors import ArgumentError
-    from fastgraph.formula import Formula
-    from fastgraph.tables import replacing
-
-    if options.list:
-        for work in WORKLOADS.values():
-            print(f"{work.name}\n    {work.formula}")
-        return
-    unknown = [name for name in options.workloads if name not in WORKLOADS]
-    if unknown:
-        raise ArgumentError(f"there is no workload {unknown[0]!r}; there are {', '.join(WORKLOADS)}")
-    draw = _drawing(options.plot)
-    works = [WORKLOADS[name] for name in options.workloads]
-    if options.formula is not None:
-        formula = Formula(options.formula)
-        has_inputs = options.at is not None or options.data is not None
-        centre = _inputs(options, formula.names, formula) if has_inputs else dict.fromkeys(_variables(formula), 1.0)
-        data = np.array(list(centre.values())) if options.data is not None else None
-        works.append(Workload("formula", options.formula, centre, data=data))
-    elif options.at is not None or options.data is not None:
-        raise ArgumentError("--at and --data are inputs of --formula")
-    found = compare(
-        works or WORKLOADS.values(), options.sets, options.seconds, lambda line: print(line, file=sys.stderr)
-    )
-    print(found)
-    if options.json:
-        with replacing(options.json) as stream:
-            stream.write(json.dumps(found.as_dict(), indent=1).encode())
-    draw(found.plot)
-
-
-def _variables(formula):
-    """Names of a formula that are no constants."""
-    from fastgraph.formula import CONSTANTS
-
-    return [name for name in formula.names if name not in CONSTANTS]
-
-
-def _inputs(options, names, formula=None):
-    """The numbers of ``--at``, or the columns of ``--data``, by name; with a formula, those of the names it uses."""
-    import numpy as np
-
-    from fastgraph.errors import DataError
-    from fastgraph.tables import TableReader
-
-    if options.at is None and options.data is None:
-        if formula is not None and not _variables(formula) or not names:
-            return {}
-        raise DataError(f"give numbers for {', '.join(names)}: --at {names[0]}=1,... or --data FILE")
-    wanted = {name.replace(" ", ""): name for name in names}
-    if options.at is not None:
-        given, source = _numbers(options.at), "--at"
-        for name in given:
-            if name not in wanted:
-                raise DataError(f"--at: there is no {name!r}; there are {', '.join(names)}")
-        _check_names(formula, names, wanted, given, source)
-        return {name: given[key] for key, name in wanted.items() if key in given}
-    with _source(options.data) as (stream, source):
-        reader = TableReader(stream, source)
-        columns = {column.replace(" ", ""): column for column in reader.header}
-        _check_names(formula, names, wanted, columns, source)
-        used = [key for key in wanted if key in columns]
-        parts = [x for _, x in reader.chunks([columns[key] for key in used])]
-    if not parts:
-        raise DataError(f"{source} has no rows")
-    return {wanted[key]: row for key, row in zip(used, np.concatenate(parts, axis=1), strict=True)}
-
-
-def _check_names(formula, names, wanted, given, source):
-    """Raise unless what is given has every name that is wanted; what a formula lacks may be one of its constants."""
-    from fastgraph.errors import DataError
-
-    if formula is not None:
-        try:
-            formula.check([name for key, name in wanted.items() if key in given])
-        except FormulaError as error:
-            raise FormulaError(f"{error}\n{source} has {', '.join(map(repr, list(given)[:50]))}") from None
-    missing = [] if formula is not None else [name for key, name in wanted.items() if key not in given]
-    if missing:
-        raise DataError(f"{source} has no {missing[0]}: the function takes {', '.join(names)}")
-
-
-_NUMBER = re.compile(r"\s*([^\W\d]\w*(?:\[[\d,\s]*\])?)\s*=\s*([^,=\s]+)\s*(,|$)")
-
-
-def _numbers(text):
-    """``a=1,x[0]=2`` as a dict; names without blanks."""
-    from fastgraph.errors import DataError
-
-    found, at = {}, 0
-    while at < len(text) or not found:
-        match = _NUMBER.match(text, at)
-        try:
-            name, value = match[1].replace(" ", ""), float(match[2])
-        except (TypeError, ValueError):
-            raise DataError(f"--at {text}: from character {at + 1} on it is not of the form a=1,b=2") from None
-        if name in found:
-            raise DataError(f"--at {text}: {name} stands twice")
-        found[name] = value
-        at = match.end()
-    return found
-
-
-def _drawing(path):
-    """What writes a plot to ``path``, given what draws it; errors that can be said before are."""
-    from fastgraph.errors import DataError
-    from fastgraph.extras import need
-    from fastgraph.tables import replacing
-
-    if path is None:
-        return lambda plot: None
-    kind = os.path.splitext(path)[1][1:].lower()
-    try:
-        kinds = need("matplotlib.figure", "--plot", "plot").Figure().canvas.get_supported_filetypes()
-    except ImportError as error:
-        raise DataError(str(error)) from None
-    if kind not in kinds:
-        raise DataError(f"--plot {path}: the name must end in one of {', '.join(f'.{k}' for k in sorted(kinds))}")
-
-    def draw(plot):
-        with replacing(path) as stream:
-            plot().savefig(stream, format=kind, dpi=150)
-
-    return draw

@@ -161,13 +161,19 @@ def _checked_dtype(dtype):
     raise ArgumentError(f"compile() got dtype {dtype!r}: it must be numpy.float64 or numpy.float32")
 
 
+SHORT = 60  # characters of a formula that is its Function's name, too
+
+
 def function_of(formula, names, apart=False):
     """A ``Formula`` as a Function of one vector ``x``, whose elements have these names: a column may have any name.
 
     With ``apart`` each name is an argument, if it can be one.
     """
-    graph = Graph("formula")
+    graph = Graph(formula.text if len(formula.text) <= SHORT else "formula")
     apart = apart and all(map(is_name, names))
     inputs = graph.inputs(*names) if apart else graph.input("x", shape=len(names)) if names else ()
-    graph.output(formula.record(graph, dict(zip(names, inputs, strict=True))))
+    output = "y"
+    while output in names:
+        output += "_"
+    graph.output(formula.record(graph, dict(zip(names, inputs, strict=True))), name=output)
     return graph.compile()

@@ -7,7 +7,6 @@ operation to blame. Kernels find the sets; the reference interpreter walks throu
 import math
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from fastgraph.interpreter import contributions, forward, operations
 from fastgraph.lines import Line
 from fastgraph.ops.row import Only, Trace
 from fastgraph.reference import NumPyMachine
+from fastgraph.text import element_names
 
 NUMBERS = 1 << 22  # that the interpreter holds at a time, at most, unless one set has more
 SHOWN = 5  # sets and operations that a text names
@@ -230,7 +230,8 @@ class _Walk:
     def __init__(self, function, values):
         self.function, self.program, self.values = function, function.program, values
         self.operations = {slot: (op, xs, n) for op, slot, xs, n, _, _, is_mask in operations(self.program)}
-        self.names = [*leaf_names(function.arguments), *map(repr, function.program.constants.tolist())]
+        leaves = [name for argument in function.arguments for name in element_names(argument)]
+        self.names = [*leaves, *map(repr, function.program.constants.tolist())]
 
     def of_values(self):
         """By set with an output that is not finite: the slot to blame or None, the leaves and constants, and None."""
@@ -313,12 +314,3 @@ def _read_by(op):
     immediate = () if op.immediate is None else (Trace(),)
     found = op.apply(Trace(), *(Trace({k}) for k in range(op.arity)), *immediate)
     return tuple(sorted(found.names))
-
-
-def leaf_names(arguments):
-    """What the scalars of arguments are called: ``x``, or ``x[2]``, ``k[0, 1]`` of an array."""
-    return [
-        argument.name + (f"[{', '.join(map(str, at))}]" if argument.shape else "")
-        for argument in arguments
-        for at in product(*map(range, argument.shape))
-    ]

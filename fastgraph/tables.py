@@ -11,12 +11,13 @@ import os
 import re
 import secrets
 import stat
+import sys
 from contextlib import contextmanager, suppress
 from itertools import islice
 
 import numpy as np
 
-from fastgraph.errors import DataError
+from fastgraph.errors import DataError, FormulaError
 
 CHUNK = 65536  # rows read, computed and written at a time
 
@@ -212,3 +213,21 @@ def _sync_folder(folder):
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def check_columns(formula, header, source):
+    """Raise a FormulaError, that names the columns of a file, unless it has all that a formula uses."""
+    try:
+        formula.check(header)
+    except FormulaError as error:
+        raise FormulaError(f"{error}\nthe columns of {source} are {', '.join(map(repr, header[:50]))}") from None
+
+
+@contextmanager
+def source(path):
+    """A stream of a file's bytes and its name; ``-`` is standard input."""
+    if path == "-":
+        yield sys.stdin.buffer, "standard input"
+        return
+    with open(path, "rb") as stream:
+        yield stream, path

@@ -330,20 +330,23 @@ def test_the_command(tmp_path, capsys):
     ):
         assert main(["profile", *arguments, "--seconds", "0.01"]) == 0
         out = capsys.readouterr().out
-        assert out.startswith(f"Function 'formula': {words}, one thread") and "\ntotal " in out
+        assert out.startswith(f"Function '{arguments[0]}': {words}, one thread") and "\ntotal " in out
 
 
 def test_the_command_on_a_saved_function(tmp_path, capsys):
     saved, data = tmp_path / "f.bin", tmp_path / "data.csv"
     saved.write_bytes(model().to_bytes())
     data.write_text('k,"x[0]",x[1],x[2]\n1,2,3,4\n5,6,7,8\n9,10,11,12\n')
-    for inputs in (["--data", str(data)], ["--at", "x[0]=1,x[ 1 ]=2,x[2]=3,k=4"]):
-        assert main(["profile", "--function", str(saved), *inputs, "--grad", "--seconds", "0.01"]) == 0
+    for inputs in (["--data", str(data)], ["--at", "x=[1,2,3],k=4"]):
+        assert main(["profile", str(saved), *inputs, "--grad", "--seconds", "0.01"]) == 0
         assert "Function 'model'" in capsys.readouterr().out
-    assert main(["profile", "--function", str(saved), "--at", "x[0]=1,x[1]=2,x[2]=3"]) == 2
-    assert "--at has no k: the function takes x[0], x[1], x[2], k" in capsys.readouterr().err
+    assert main(["profile", str(saved), "--at", "x=[1,2,3]"]) == 2
+    assert "misses k; it takes x, k" in capsys.readouterr().err
+    data.write_text("k,x[0],x[2]\n1,2,3\n")
+    assert main(["profile", str(saved), "--data", str(data)]) == 2
+    assert f"{data} has no column x[1]: the function takes x[0], x[1], x[2], k" in capsys.readouterr().err
     saved.write_bytes(saved.read_bytes()[:-1])
-    assert main(["profile", "--function", str(saved), "--at", "k=1"]) == 2
+    assert main(["profile", str(saved), "--at", "k=1"]) == 2
     assert "damaged" in capsys.readouterr().err
 
 
@@ -359,18 +362,16 @@ def test_the_command_draws(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "give a formula, or --function FILE, and not both"),
-        (["a", "--function", "f.bin"], "give a formula, or --function FILE, and not both"),
         (["a + b"], "give numbers for a, b: --at a=1,... or --data FILE"),
         (["a + b", "--at", "a=1"], "unknown name 'b'"),
-        (["a", "--at", "a=1,k=2"], "--at: there is no 'k'; there are a"),
-        (["a", "--at", "a=1,a=2"], "a stands twice"),
-        (["a", "--at", "a=one"], "from character 1 on it is not of the form a=1,b=2"),
-        (["a", "--at", "a=1,b"], "from character 5 on"),
-        (["a", "--at", ""], "from character 1 on"),
+        (["a", "--at", "a=1,k=2"], "--at: the formula has no name 'k'; it has a"),
+        (["a", "--at", "a=1,a=2"], "there are two numbers for 'a'"),
+        (["a", "--at", "a=one"], "a is 'one', which is no number"),
+        (["a", "--at", "a=1,b"], "cannot read 'b': write a=2,b=-1.5"),
+        (["a", "--at", ""], "misses a; it takes a"),
         (["a +", "--at", "a=1"], "formula, line 1"),
         (["a", "--data", "/nowhere/data.csv"], "/nowhere/data.csv: No such file"),
-        (["--function", "/nowhere/f.bin", "--at", "a=1"], "/nowhere/f.bin: No such file"),
+        (["nowhere/f.bin", "--at", "a=1"], "nor is there a file 'nowhere/f.bin'"),
     ],
 )
 def test_the_command_refuses(arguments, words, capsys):
