@@ -1,4 +1,4 @@
-"""Asking: what a Function is made of, where its time goes, and what made its results not finite.
+"""Asking: where the time of a Function goes, and what made its results not finite.
 
 In: a Function, and arguments as for a call. Out: records that print. What answers is imported when it is asked.
 """
@@ -6,35 +6,6 @@ In: a Function, and arguments as for a call. Out: records that print. What answe
 
 class Asking:
     """Base of :class:`Function`."""
-
-    def statistics(self):
-        """Count what the program is made of.
-
-        Returns
-        -------
-        Statistics
-            Operations by op, depth, width, runs, bytes. Prints as a table.
-
-        Examples
-        --------
-        >>> import fastgraph as fg
-        >>> graph = fg.Graph("example")
-        >>> a, b, c = graph.inputs("a", "b", "c")
-        >>> graph.output((a + b) * (b - c), name="y")
-        >>> print(graph.compile().statistics())
-        Function 'example': 3 inputs, 0 parameters, 0 constants, 1 output
-        operations            3
-        runs                  3  of 1 operations on average
-        depth                 2
-        width                 2  at most, 1.5 on average
-        bytes                64  of the program, 96 of values and adjoints
-          add                 1   33.3%
-          mul                 1   33.3%
-          sub                 1   33.3%
-        """
-        from fastgraph.counting import statistics
-
-        return statistics(self)
 
     def profile(self, /, *args, gradient=False, seconds=1.0, **named):
         """Measure where the time of a call goes, by op.

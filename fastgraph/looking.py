@@ -40,7 +40,8 @@ class Looking:
           inputs      a, b, c
           outputs     y
           precision   float64
-          operations  3 in 3 runs
+          operations  3
+          runs        3
           depth       2
           width       2
           constants   0
@@ -230,13 +231,13 @@ class LookingGraph:
 
     def _summary(self, rows, constants, outputs):
         everything, counts, _ = of_rows(rows, np.arange(len(rows)))
-        facts = {"nodes": f"{len(rows):,}", **everything}
+        facts = {"nodes": len(rows), "operations": everything["operations"]}
         if len(outputs):
             needed, _, _ = of_rows(rows, outputs)
             if needed["operations"] != everything["operations"]:
-                facts["operations"] += f", of which the outputs need {needed['operations']}"
-        facts |= {"constants": f"{len(constants):,}"}
-        facts["bytes"] = f"{rows.nbytes + constants.nbytes + self.tables.nbytes:,}"
+                facts["needed by outputs"] = needed["operations"]
+        facts |= everything
+        facts |= {"constants": len(constants), "bytes": rows.nbytes + constants.nbytes + self.tables.nbytes}
         title = "Graph" if self.name is None else f"Graph {self.name!r}"
         return Summary(title, _declared(self.arguments, self.outputs) | facts, counts)
 

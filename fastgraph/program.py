@@ -252,7 +252,7 @@ class Program:
     def summary(self):
         """What the program consists of, as :meth:`fastgraph.Function.summary`, without names."""
         facts, counts = of_program(self)
-        return Summary("Program", {"leaves": f"{self.n_leaves:,}", "outputs": f"{len(self.outputs):,}"} | facts, counts)
+        return Summary("Program", {"leaves": self.n_leaves, "outputs": len(self.outputs)} | facts, counts)
 
     def _repr_html_(self):
         return self.summary()._repr_html_()

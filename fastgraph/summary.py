@@ -22,7 +22,7 @@ class Summary:
     Attributes
     ----------
     title : str
-    facts : dict of str to str
+    facts : dict of str to int or str
     counts : dict of str to int
         Operations by op, the most frequent first.
     """
@@ -31,7 +31,7 @@ class Summary:
         self.title, self.facts, self.counts = title, facts, counts
 
     def __str__(self):
-        lines = [self.title, *aligned([[name, fact] for name, fact in self.facts.items()])]
+        lines = [self.title, *aligned(self._facts())]
         if self.counts:
             lines += ["", *aligned([["op", "count", "share"], *self._histogram()], right=(1, 2))]
         return "\n".join(lines)
@@ -39,11 +39,14 @@ class Summary:
     __repr__ = __str__
 
     def _repr_html_(self):
-        tables = [html_table([[name, fact] for name, fact in self.facts.items()])]
+        tables = [html_table(self._facts())]
         if self.counts:
             tables.append(html_table(self._histogram(), ("op", "count", "share"), right=(1, 2)))
         side = "display: flex; gap: 2em; align-items: flex-start; flex-wrap: wrap"
         return f'{html_title(self.title)}\n<div style="{side}">\n' + "\n".join([*tables, "</div>"])
+
+    def _facts(self):
+        return [[name, fact if isinstance(fact, str) else f"{fact:,}"] for name, fact in self.facts.items()]
 
     def _histogram(self):
         total, rows = sum(self.counts.values()), list(self.counts.items())
@@ -61,15 +64,15 @@ def of_program(program):
     n_masks = program.n_operations - int(count.sum())
     facts = {
         "precision": str(program.dtype),
-        "operations": f"{int(count.sum()):,} in {counted(len(runs), 'run')}",
-        **({"masks": f"{counted(n_masks, 'operation')} more, for the reverse sweep alone"} if n_masks
-           else {}),
+        "operations": int(count.sum()),
+        "runs": len(runs),
+        **({"masks": f"{counted(n_masks, 'operation')} more, for the reverse sweep alone"} if n_masks else {}),
         **_shape(levels),
-        "constants": f"{len(program.constants):,}",
+        "constants": len(program.constants),
         **_named(program.tables, program.functions),
-        "slots": f"{program.n_slots:,}",
-        "bytes": f"{program.nbytes:,}",
-    }  # fmt: skip
+        "slots": program.n_slots,
+        "bytes": program.nbytes,
+    }
     return facts, _counts(np.repeat(runs["opcode"], count))
 
 
@@ -81,7 +84,7 @@ def of_rows(rows, nodes):
     used = np.arange(MAX_ARITY) < ARITY[codes][:, None]
     operands = rows[at, 1:][used]
     levels = _levels(operands, codes.astype(np.int64), np.ones(len(at), np.int64), at, len(rows), ARITY)
-    return {"operations": f"{len(at):,}", **_shape(levels[at])}, _counts(codes), needed
+    return {"operations": len(at), **_shape(levels[at])}, _counts(codes), needed
 
 
 def levels_of_program(program):
@@ -118,8 +121,8 @@ def _levels(operands, codes, counts, starts, n_slots, arity):
 def _shape(levels):
     levels = levels[levels > 0]
     if not len(levels):
-        return {"depth": "0", "width": "0"}
-    return {"depth": f"{levels.max():,}", "width": f"{np.bincount(levels).max():,}"}
+        return {"depth": 0, "width": 0}
+    return {"depth": int(levels.max()), "width": int(np.bincount(levels).max())}
 
 
 def _counts(codes):
