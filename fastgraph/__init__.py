@@ -68,6 +68,7 @@ __all__ = [
     "function",
     "get_num_threads",
     "interp",
+    "parse",
     "piecewise_polynomial",
     "set_num_threads",
     "trace",
@@ -76,13 +77,19 @@ __all__ = [
 
 # fg.scipy and the others: modules for packages that fastgraph does not need.
 _INTEGRATIONS = ("ipopt", "jax", "scipy", "torch")
+# Functions that few programs need, and where they are: imported at their first use.
+_LATER = {
+    "parse": "parsing",
+}
 
 
 def __getattr__(name):
     if name in _INTEGRATIONS:
         return _import_module(f"fastgraph.{name}")
+    if name in _LATER:
+        return getattr(_import_module(f"fastgraph.{_LATER[name]}"), name)
     raise AttributeError(f"module 'fastgraph' has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted({*globals(), *_INTEGRATIONS})
+    return sorted({*globals(), *_INTEGRATIONS, *_LATER})

@@ -22,7 +22,9 @@ from fastgraph.ops import OPS, TABLE
 MAX_CHARACTERS = 1_000_000
 CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan}
 
-_CALLS = {**{op.name: FUNCTIONS[op.name] for op in TABLE if not op.names}, "clip": clip, "relu": relu}
+_OWN = {op.name: FUNCTIONS[op.name] for op in TABLE if not op.names}
+_NUMPYS = {op.ufunc: FUNCTIONS[op.name] for op in TABLE if op.ufunc and not op.names} | {"round": FUNCTIONS["rint"]}
+_CALLS = {**_OWN, **_NUMPYS, "clip": clip, "relu": relu}
 _ARITIES = {name: len(inspect.signature(function).parameters) for name, function in _CALLS.items()}
 
 # Precedences are Python's; a comparison does not chain, ** groups from the right, and the rest from the left.
@@ -40,7 +42,7 @@ _PREFIX_ACTIONS = {"-": operator.neg, "+": operator.pos, "~": operator.invert}
 _WORDS = {"if", "else", "and", "or", "not"}
 
 _DIGITS = "[0-9](?:_?[0-9])*"
-_TOKEN = re.compile(
+TOKEN = re.compile(
     rf"""(?P<space>[ \t\r\n]+)
     | (?P<number>(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?)
     | (?P<name>[^\W\d]\w*)
@@ -72,13 +74,13 @@ _INSTEAD = {  # what people write, and what to write
     "\N{GREATER-THAN OR EQUAL TO}": "write >=",
     "\N{NOT EQUAL TO}": "write !=",
 }
-_SPELLINGS = {op.ufunc: op.name for op in TABLE if op.ufunc} | {
-    "max": "maximum", "min": "minimum", "ln": "log", "round": "rint", "int": "trunc", "fabs": "abs", "norm_cdf": "ndtr",
+_SPELLINGS = {
+    "max": "maximum", "min": "minimum", "ln": "log", "int": "trunc", "fabs": "abs", "norm_cdf": "ndtr",
     "psi": "digamma", "gammaln": "lgamma", "expit": "sigmoid", "iif": "where", "IF": "where", "True": "1", "False": "0",
 }  # fmt: skip
 
 
-class _Step(NamedTuple):
+class Step(NamedTuple):
     """One step in postfix order: takes ``arity`` operands off the stack, or is an operand itself."""
 
     at: int
@@ -91,8 +93,8 @@ class Formula:
     """A formula, read once; :meth:`record` puts it into a graph.
 
     Numbers, names, ``+ - * / % **``, one comparison at a time, ``& | ~``, ``x if condition else y``, parentheses,
-    and calls of fastgraph's functions by name mean what they mean in Python. Every number is a float64, so
-    ``9**9**9**9`` is ``inf``. Line breaks count as blanks.
+    and calls of fastgraph's functions by their names or NumPy's mean what they mean in Python. Every number is a
+    float64, so ``9**9**9**9`` is ``inf``. Line breaks count as blanks.
 
     Parameters
     ----------
@@ -129,14 +131,14 @@ class Formula:
         if len(text) > MAX_CHARACTERS:
             raise FormulaError(f"the formula has {len(text):,} characters, more than {MAX_CHARACTERS:,}: split it up")
         self.text = text
-        self._steps = _Parser(text).parse()
-        self.names = tuple(dict.fromkeys(step.what for step in self._steps if _is_name(step)))
+        self._steps = Parser(text).parse()
+        self.names = tuple(dict.fromkeys(step.what for step in self._steps if is_variable(step)))
 
     def check(self, names):
         """Raise a FormulaError unless every name it uses is among ``names`` or a constant."""
         for step in self._steps:
-            if _is_name(step) and step.what not in names and step.what not in CONSTANTS:
-                raise _error(self.text, step.at, _unknown(step.what, "name", [*names, *CONSTANTS]))
+            if is_variable(step) and step.what not in names and step.what not in CONSTANTS:
+                raise error_at(self.text, step.at, unknown(step.what, "name", [*names, *CONSTANTS]))
 
     def record(self, graph, variables):
         """Record the formula in ``graph``.
@@ -157,61 +159,46 @@ class Formula:
             If a name is not among the variables, or an integer argument of a function is out of range.
         """
         self.check(variables)
-        stack = []
-        for step in self._steps:
-            if step.arity:
-                operands = stack[-step.arity :]
-                del stack[-step.arity :]
-                stack.append(self._apply(graph, step, operands))
-            elif _is_name(step):
-                stack.append(variables[step.what] if step.what in variables else CONSTANTS[step.what])
-            else:
-                stack.append(step.what)
-        return _as_expr(graph, stack.pop())
-
-    def _apply(self, graph, step, operands):
-        """Record one step; numbers stay numbers only where an op wants one: exponents, integers, signs."""
-        if step.what in ("-", "+") and step.arity == 1 and isinstance(operands[0], float):
-            return step.action(operands[0])
-        op = OPS.get(step.what)
-        if op is not None and op.immediate is not None:
-            n = operands[-1]
-            if not isinstance(n, float) or not n.is_integer():
-                raise _error(self.text, step.at, f"the last argument of {op.name} must be an integer written as digits")
-            operands[-1] = int(n)
-        operands[0] = _as_expr(graph, operands[0])
-        try:
-            return step.action(*operands)
-        except ExprError as error:
-            raise _error(self.text, step.at, str(error)) from None
+        return as_expr(graph, recorded(self.text, self._steps, graph, variables))
 
     def __repr__(self):
         return f"Formula({_shown(self.text)})"
 
 
-class _Parser:
+class Parser:
     """Operator precedence by two lists: steps done, and operators and openings that wait for their right side."""
 
     def __init__(self, text):
         self.text = text
         self.steps = []
         self.pending = []  # [precedence, at, token, count of arguments]; precedence 0 opens something
+        self.opened = 0  # of those, how many open something
+        self._after, self._before = self._operand, None  # what reads the next token, and the kind of the last one
 
     def parse(self):
-        after, before = self._operand, None  # what is read next, and the kind of the last token
-        for match in _TOKEN.finditer(self.text):
-            kind = match.lastgroup
-            if kind == "space":
-                continue
-            token = match.group()
-            if kind == "name" and not token.isidentifier():
-                raise self._error(match.start(), f"{_shown(token)} is not a name{_foreign(token)}")
-            if kind == "name" and token in _WORDS:
-                kind = "symbol"
-            after = after(match.start(), kind, token, before)
-            before = kind
-        end = len(self.text)
-        if after == self._operand:
+        """The steps of the whole text."""
+        for match in TOKEN.finditer(self.text):
+            if match.lastgroup != "space":
+                self.feed(match.start(), match.lastgroup, match.group())
+        return self.finish(len(self.text))
+
+    def feed(self, at, kind, token):
+        """Read one token."""
+        if kind == "name" and not token.isidentifier():
+            raise self._error(at, f"{_shown(token)} is not a name{_foreign(token)}")
+        if kind == "name" and token in _WORDS:
+            kind = "symbol"
+        self._after = self._after(at, kind, token, self._before)
+        self._before = kind
+
+    @property
+    def may_end(self):
+        """Whether what was read so far is a formula."""
+        return not self.opened and self._after == self._operator
+
+    def finish(self, end):
+        """The steps of what was read, which ends at ``end``."""
+        if self._after == self._operand:
             raise self._error(end, "the formula ends where a value is expected" if self.text.strip() else "it is empty")
         self._finish()
         if self.pending:
@@ -219,17 +206,21 @@ class _Parser:
             raise self._error(at, f"{token!r} is never closed" if token == "(" else "this call is never closed")
         return self.steps
 
+    def _open(self, at, token, count):
+        self.pending.append([0, at, token, count])
+        self.opened += 1
+
     def _operand(self, at, kind, token, _):
         """Where a value is expected. Returns what reads the next token."""
         if kind == "number":
             value = float(token)
             if math.isinf(value):
                 raise self._error(at, f"the number {_shown(token)} does not fit a float64: write inf if you mean it")
-            self.steps.append(_Step(at, value))
+            self.steps.append(Step(at, value))
         elif kind == "name":
-            self.steps.append(_Step(at, token))
+            self.steps.append(Step(at, token))
         elif token == "(":
-            self.pending.append([0, at, token, 0])
+            self._open(at, token, 0)
             return self._operand
         elif token in _PREFIX_ACTIONS:
             self.pending.append([_PREFIX, at, token, 1])
@@ -268,8 +259,8 @@ class _Parser:
     def _open_call(self):
         name = self.steps.pop()
         if name.what not in _CALLS:
-            raise self._error(name.at, _unknown(name.what, "function", _CALLS))
-        self.pending.append([0, name.at, name.what, 1])
+            raise self._error(name.at, unknown(name.what, "function", _CALLS))
+        self._open(name.at, name.what, 1)
 
     def _next_argument(self, at):
         self._finish()
@@ -282,25 +273,27 @@ class _Parser:
             self._reduce(_COMPARISON)
             if self.pending and self.pending[-1][2] == "if":
                 raise self._error(at, "put the condition in parentheses if it is itself a choice")
-            self.pending.append([0, at, "if", 0])
+            self._open(at, "if", 0)
             return
         self._reduce(_TERNARY)
         if not self.pending or self.pending[-1][2] != "if":
             raise self._error(at, "'else' without 'if': write x if condition else y")
         self.pending[-1] = [_TERNARY, self.pending[-1][1], "else", 3]
+        self.opened -= 1
 
     def _close(self, at):
         self._finish()
         if not self.pending:
             raise self._error(at, "')' closes nothing")
         _, start, name, count = self.pending.pop()
+        self.opened -= 1
         if name == "(":
             return
         if count != _ARITIES[name]:
             raise self._error(
                 start, f"write {_signature(name)}: it takes {_ARITIES[name]}, not {count}, between commas"
             )
-        self.steps.append(_Step(start, name, count, _CALLS[name]))
+        self.steps.append(Step(start, name, count, _CALLS[name]))
 
     def _finish(self):
         """Emit all that waits since the last opening."""
@@ -313,7 +306,7 @@ class _Parser:
         while self.pending and self.pending[-1][0] >= precedence:
             _, at, token, arity = self.pending.pop()
             action = _choice if token == "else" else _PREFIX_ACTIONS[token] if arity == 1 else _ACTIONS[token]
-            self.steps.append(_Step(at, token, arity, action))
+            self.steps.append(Step(at, token, arity, action))
 
     def _refusal(self, token):
         if token in _INSTEAD:
@@ -323,7 +316,7 @@ class _Parser:
         return None
 
     def _error(self, at, message):
-        return _error(self.text, at, message)
+        return error_at(self.text, at, message)
 
 
 def _choice(x, condition, y):
@@ -334,16 +327,55 @@ def _signature(name):
     return f"{name}({', '.join(inspect.signature(_CALLS[name]).parameters)})"
 
 
-def _is_name(step):
+def is_variable(step):
+    """Whether a step is a name that stands for a value."""
     return not step.arity and isinstance(step.what, str)
 
 
-def _as_expr(graph, value):
+def is_function(name):
+    """Whether formulas can call ``name``."""
+    return name in _CALLS
+
+
+def as_expr(graph, value):
+    """A value that :func:`recorded` gives, as an expression."""
     return value if isinstance(value, Expr) else graph.constant(value)
 
 
+def recorded(text, steps, graph, variables):
+    """Record steps of ``text`` in ``graph``, names standing for ``variables`` or constants: an Expr, or a number."""
+    stack = []
+    for step in steps:
+        if step.arity:
+            operands = stack[-step.arity :]
+            del stack[-step.arity :]
+            stack.append(_applied(text, graph, step, operands))
+        elif is_variable(step):
+            stack.append(variables[step.what] if step.what in variables else CONSTANTS[step.what])
+        else:
+            stack.append(step.what)
+    return stack.pop()
+
+
+def _applied(text, graph, step, operands):
+    """Record one step; numbers stay numbers only where an op wants one: exponents, integers, signs."""
+    if step.what in ("-", "+") and step.arity == 1 and isinstance(operands[0], float):
+        return step.action(operands[0])
+    op = OPS.get(step.what)
+    if op is not None and op.immediate is not None:
+        n = operands[-1]
+        if not isinstance(n, float) or not n.is_integer():
+            raise error_at(text, step.at, f"the last argument of {op.name} must be an integer written as digits")
+        operands[-1] = int(n)
+    operands[0] = as_expr(graph, operands[0])
+    try:
+        return step.action(*operands)
+    except ExprError as error:
+        raise error_at(text, step.at, str(error)) from None
+
+
 # -- messages -----------------------------------------------------------------------------------------------
-def _error(text, at, message):
+def error_at(text, at, message):
     """A FormulaError that gives line and column and shows the place."""
     line, start = text.count("\n", 0, at) + 1, text.rfind("\n", 0, at) + 1
     end = text.find("\n", at)
@@ -354,7 +386,7 @@ def _error(text, at, message):
     )
 
 
-def _unknown(name, kind, names):
+def unknown(name, kind, names):
     """What to say of a name that is not among ``names``."""
     message = f"unknown {kind} {_shown(name)}{_foreign(name)}"
     if kind == "name" and name in _CALLS:
