@@ -2,5 +2,8 @@
 
 from importlib.util import find_spec
 
-_PACKAGES = {"ipopt": "cyipopt", "jax": "jax", "torch": "torch"}
+_PACKAGES = {
+    "importers/sympy": "sympy",
+    "ipopt": "cyipopt", "jax": "jax", "torch": "torch",
+}  # fmt: skip
 collect_ignore = [f"fastgraph/{module}.py" for module, package in _PACKAGES.items() if find_spec(package) is None]
