@@ -65,6 +65,7 @@ __all__ = [
     "ShapeError",
     "cubic_spline",
     "custom_op",
+    "from_casadi",
     "from_sympy",
     "function",
     "get_num_threads",
@@ -80,6 +81,7 @@ __all__ = [
 _INTEGRATIONS = ("ipopt", "jax", "scipy", "torch")
 # Functions that few programs need, and where they are: imported at their first use.
 _LATER = {
+    "from_casadi": "importers.casadi",
     "from_sympy": "importers.sympy",
     "parse": "parsing",
 }
