@@ -66,6 +66,7 @@ __all__ = [
     "cubic_spline",
     "custom_op",
     "from_casadi",
+    "from_jaxpr",
     "from_sympy",
     "function",
     "get_num_threads",
@@ -82,6 +83,7 @@ _INTEGRATIONS = ("ipopt", "jax", "scipy", "torch")
 # Functions that few programs need, and where they are: imported at their first use.
 _LATER = {
     "from_casadi": "importers.casadi",
+    "from_jaxpr": "importers.jaxpr",
     "from_sympy": "importers.sympy",
     "parse": "parsing",
 }
