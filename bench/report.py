@@ -6,8 +6,7 @@
 import argparse
 import sys
 
-<<<<<<< HEAD
-from bench import batch_rows, derivative_rows, document, embed_rows, rows, solver_rows, table_rows
+from bench import batch_rows, derivative_rows, document, embed_rows, pendulum_rows, rows, solver_rows, table_rows
 from bench.peers import installed
 from bench.timing import digits
 
@@ -18,15 +17,8 @@ GROUPS = (
     | embed_rows.GROUPS
     | derivative_rows.GROUPS
     | solver_rows.GROUPS
+    | pendulum_rows.GROUPS
 )
-=======
-from bench import batch_rows, derivative_rows, document, embed_rows, pendulum_rows, rows, table_rows
-from bench.peers import installed
-from bench.timing import digits
-
-GROUPS = rows.GROUPS | batch_rows.GROUPS | table_rows.GROUPS | embed_rows.GROUPS
-GROUPS |= pendulum_rows.GROUPS | derivative_rows.GROUPS
->>>>>>> 588ed83 (fg.from_sympy: expressions are walked without recursion, and pairs that several sums have are made once, for fewer operations than sympy.cse leaves)
 
 
 def line(row):

@@ -13,7 +13,8 @@ The pipeline, in import order: ``ops`` (one row an op) → ``expr``, ``expr_arra
 ``program`` → ``sparsity`` → ``engine`` → ``assembly`` (columns to programs) → ``derived`` (programs of derivatives) →
 ``derivatives``, ``flat`` → ``function``; ``symbolic``, ``compiler`` and ``tracing`` join them, ``numpy_functions`` is
 NumPy's way in, and ``interpolation`` and ``custom_op`` record what is given by numbers or by the user's own functions.
-``looking`` shows what was recorded. ``handle`` and ``embedding`` are the way into the user's compiled code,
+``parsing`` and ``importers`` read formulas and other packages' expressions; ``looking`` and ``asking`` show what was
+recorded and how it runs. ``handle`` and ``embedding`` are the way into the user's compiled code,
 ``c_interface`` that into C; ``scipy``, ``ipopt`` (both by ``solvers``), ``jax`` and ``torch`` (both by
 ``sweeps``) are the ways into those packages, imported at their first use.
 """

@@ -28,7 +28,6 @@ EXPECTED = {
         "569 rows, 98.8% classified as they are",
         "scikit-learn's coefficients differ by less than 1e-5: True",
     ],
-<<<<<<< HEAD
     "monte_carlo.py": [
         "the closed form is the published value: True",
         "geometric price 5.3410 ± 0.0124, closed form 5.3426, within 3 errors: True",
@@ -45,23 +44,17 @@ EXPECTED = {
         "their orbits close to 1e-6: True; their energies stay to 1e-9: True",
         "by 2,000 steps of the classical method, to 1e-8: True",
     ],
-}
-NEEDED = {  # beyond what fastgraph itself does
-    "kinetics.py": ("scipy",),
-    "logistic_regression.py": ("scipy", "sklearn"),
-}
-=======
     "pendulum.py": [
         "5 links: 131 operations from SymPy",
         "energy has changed by less than 1e-8 of itself: True",
         "Jacobian beside differences: True",
     ],
 }
-NEEDED = {
+NEEDED = {  # beyond what fastgraph itself does
+    "kinetics.py": ("scipy",),
     "logistic_regression.py": ("scipy", "sklearn"),
     "pendulum.py": ("sympy",),
-}  # beyond what the extra `test` installs
->>>>>>> bb8c3df (An example of imported equations: a chain of pendulums by Kane's method, integrated in compiled code)
+}
 
 
 def test_each_example_is_expected():
