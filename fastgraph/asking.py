@@ -104,8 +104,9 @@ class Asking:
         adds to the adjoint of an operand what is not; a set whose outputs are not finite already is explained by its
         values. What an operation would add on a branch that was not taken does not count.
 
-        The sets are found by the kernels, as fast as a call; those that are looked at are swept by the reference
-        interpreter, some microseconds an operation for all of them together.
+        The sets are found by the kernels, as fast as a call. Those that are looked at are swept once more, one by one,
+        and their operations walked from the results to the cause: some microseconds an operation for all of them
+        together, and some hundred for those whose derivatives have to be looked at.
 
         Examples
         --------

@@ -1,7 +1,8 @@
 """Nonfinite: which operation made a NaN or an infinity, of which numbers, and which line recorded it.
 
 In: a function and arguments. Out: a ``Nonfinite``: which sets of the batch are concerned, and for the first of them the
-operation to blame. Kernels find the sets; the reference interpreter walks through those it looks at.
+operation to blame. Kernels find the sets, and every value and adjoint of those looked at; the reference machine gives
+what partial derivatives matter on the way from a result to the cause.
 """
 
 import math
@@ -10,14 +11,16 @@ from functools import cache
 
 import numpy as np
 
+from fastgraph.engine.workspace import OneSet, Table
 from fastgraph.errors import ArgumentError
-from fastgraph.interpreter import contributions, forward, operations
+from fastgraph.interpreter import contributions, forward, operations, reverse
 from fastgraph.lines import Line
-from fastgraph.ops.row import Only, Trace
+from fastgraph.ops import contribution
+from fastgraph.ops.row import Only, Trace, active_flag
 from fastgraph.reference import NumPyMachine
 from fastgraph.text import element_names
 
-NUMBERS = 1 << 22  # that the interpreter holds at a time, at most, unless one set has more
+NUMBERS = 1 << 22  # values held at a time, at most, unless one set has more
 SHOWN = 5  # sets and operations that a text names
 
 
@@ -212,44 +215,75 @@ def _faults(function, arrays, batch, index, positions):
         for array, argument in zip(arrays, function.arguments, strict=True)
     ]
     rows = np.concatenate([np.empty((0, n_sets)), *leaves])
-    walk = _Walk(function, np.array(forward(program, rows)).reshape(program.n_slots, -1))
-    if walk.values.shape[1] != n_sets:  # no leaf says how many sets there are
-        walk.values = np.repeat(walk.values, n_sets, axis=1)
+    walk = _Walk(function, *_swept(program, rows, bool(positions)))
     found = walk.of_values()
     if positions:
         wanted = np.repeat([k in positions for k in range(len(arrays))], [a.size for a in function.arguments])
-        for j, fault in walk.of_gradient(np.flatnonzero(wanted)).items():
-            found.setdefault(j, fault)
+        found |= walk.of_gradient(np.flatnonzero(wanted), list(found))
     places = list(zip(*(at.tolist() for at in index), strict=True)) if index else [()]
     return [walk.fault(places[j], j, *found.get(j, (None, [], None))) for j in range(n_sets)]
 
 
-class _Walk:
-    """What a program computes for some sets, and who is to blame for what of it."""
+def _swept(program, rows, gradient):
+    """Values of every slot, and its adjoints or None, float64 (n_slots, k), for leaves (n_leaves, k)."""
+    n, k = program.n_slots, rows.shape[1]
+    if program.dtype != np.float64:  # which tiles alone sweep, and they use slots again
+        values = [np.broadcast_to(v, k) for v in forward(program, rows)]
+        adjoints = reverse(program, values, [1.0] * len(program.outputs)) if gradient else None
+        return [None if a is None else np.array(a, np.float64).reshape(n, k) for a in (values, adjoints)]
+    workspace = OneSet(program)
+    outputs, slopes = np.empty((len(program.outputs), k)), np.empty((program.n_leaves, k))
+    workspace.point(*map(Table.of_rows, (np.ascontiguousarray(rows), outputs, *[slopes] * gradient)))
+    values, adjoints = np.empty((n, k)), np.empty((n, k)) if gradient else None
+    for j in range(k):
+        workspace.sweep(j, j + 1)
+        values[:, j] = workspace.values[:n]
+        if adjoints is not None:
+            adjoints[:, j] = workspace.adjoints[:n]
+    return values, adjoints
 
-    def __init__(self, function, values):
-        self.function, self.program, self.values = function, function.program, values
-        self.operations = {slot: (op, xs, n) for op, slot, xs, n, _, _, is_mask in operations(self.program)}
+
+class _Walk:
+    """What a program computes for some sets, and who is to blame for what of it.
+
+    The sweep of one set leaves every value and adjoint where it is. So few operations are looked at on the reference
+    machine: those whose partial derivatives matter.
+    """
+
+    def __init__(self, function, values, adjoints):
+        self.function, self.program, self.values, self.adjoints = function, function.program, values, adjoints
+        self.machine = NumPyMachine(self.program.dtype)
+        self.operations = {
+            slot: (op, operands, n, mask, flags)
+            for op, slot, operands, n, mask, flags, is_mask in operations(self.program)
+            if not is_mask
+        }
         leaves = [name for argument in function.arguments for name in element_names(argument)]
         self.names = [*leaves, *map(repr, function.program.constants.tolist())]
 
+    def _operands(self, operands):
+        """Their values, as the rules take them."""
+        return [self.values[x].astype(self.program.dtype, copy=False) for x in operands]
+
+    def _partials(self, op, slot, operands, n):
+        with np.errstate(all="ignore"):
+            return op.partials(self.machine, *self._operands([slot, *operands]), *n)
+
     def of_values(self):
         """By set with an output that is not finite: the slot to blame or None, the leaves and constants, and None."""
-        m, values, first = NumPyMachine(self.program.dtype), self.values, self.program.first_operation
+        values, first = self.values, self.program.first_operation
         wrong = ~np.isfinite(values)
         to_blame = np.zeros_like(wrong)  # an output that is not finite depends on it
         roots = np.zeros_like(wrong)
         outputs = np.unique(self.program.outputs)
         to_blame[outputs] = wrong[outputs]
-        for slot, (op, operands, n) in reversed(self.operations.items()):
+        for slot, (op, operands, n, _, _) in reversed(self.operations.items()):
             if not to_blame[slot].any():
                 continue
-            xs = [values[x] for x in operands]
-            pairs = list(zip(operands, xs, strict=True))
-            counts = [to_blame[slot] & wrong[x] & ~(np.isnan(v) & np.isinf(values[slot])) for x, v in pairs]
+            # An infinity did not come of a NaN.
+            counts = [to_blame[slot] & wrong[x] & ~(np.isnan(values[x]) & np.isinf(values[slot])) for x in operands]
             if op.chooses:  # what is not taken is not to blame
-                with np.errstate(all="ignore"):
-                    partials = op.partials(m, values[slot], *xs, *n)
+                partials = self._partials(op, slot, operands, n)
                 taken = [p.mask if isinstance(p, Only) else False for p in partials]
                 counts = [c & t for c, t in zip(counts, taken, strict=True)]
             roots[slot] = to_blame[slot]
@@ -262,27 +296,64 @@ class _Walk:
             found[j] = (int(made[0]) if len(made) else None, np.flatnonzero(to_blame[:first, j]).tolist(), None)
         return found
 
-    def of_gradient(self, leaves):
-        """As :meth:`of_values`, where the gradient by ``leaves`` is not finite; the last is ``(k, adjoint, share)``."""
-        values = list(self.values)
+    def of_gradient(self, leaves, known):
+        """As :meth:`of_values`, where the gradient by ``leaves`` is not finite; the last is ``(k, adjoint, share)``.
+
+        Without the sets ``known``.
+        """
+        finite = np.isfinite(self.adjoints)
+        to_blame = np.zeros_like(finite)
+        to_blame[leaves] = ~finite[leaves]
+        to_blame[:, known] = False
+        explained = np.zeros_like(finite)
+        found = {}
+        # From the leaves on: what came into an adjoint that is to blame, and is not finite, is to blame. The last that
+        # is found of a set is the first in the order of the reverse sweep.
+        for slot, (op, operands, n, mask, flags) in self.operations.items():
+            asked = [k for k, x in enumerate(operands) if flags & active_flag(k) and to_blame[x].any()]
+            if not asked:
+                continue
+            adjoint, shares = self.adjoints[slot], [None] * len(operands)
+            # An adjoint that is not finite makes shares that are not, whatever it is multiplied by.
+            if op.chooses or any((to_blame[operands[k]] & finite[slot]).any() for k in asked):
+                shares = self._shares(op, slot, operands, n)
+            for k in asked:
+                into = to_blame[operands[k]] & (True if shares[k] is None else ~np.isfinite(shares[k]))
+                if mask is not None:
+                    into &= self.values[mask] != 0.0
+                explained[operands[k]] |= into
+                to_blame[slot] |= into & ~finite[slot]
+                for j in np.flatnonzero(into & finite[slot]).tolist():
+                    if j not in found or found[j][0] != slot:
+                        found[j] = (slot, [], (k, float(adjoint[j]), float(shares[k][j])))
+        for j in np.flatnonzero((to_blame & ~explained).any(0)).tolist():
+            found |= self.interpreted(leaves, j)
+        return found
+
+    def _shares(self, op, slot, operands, n):
+        """What an operation would add to the adjoint of each operand, without a mask."""
+        adjoint = self.adjoints[slot].astype(self.program.dtype, copy=False)
+        with np.errstate(all="ignore"):
+            return [contribution(self.machine, adjoint, p) for p in self._partials(op, slot, operands, n)]
+
+    def interpreted(self, leaves, j):
+        """As :meth:`of_gradient`, of set j, by the whole reverse sweep of the interpreter: also where sums overflow."""
+        values = self._operands(range(self.program.n_slots))
+        values = [v[j : j + 1] for v in values]
         adjoints = [np.zeros_like(v) for v in values]
         events = []
-        ones = [1.0] * len(self.program.outputs)
-        for slot, k, x, share in contributions(self.program, values, ones, adjoints):
+        for slot, k, x, share in contributions(self.program, values, [1.0] * len(self.program.outputs), adjoints):
             with np.errstate(all="ignore"):
-                wrong = ~np.isfinite(share) | (np.isfinite(adjoints[x]) & ~np.isfinite(adjoints[x] + share))
-            if wrong.any():
-                events.append((slot, k, x, share, wrong, adjoints[slot]))
-        to_blame = np.zeros(self.values.shape, np.bool_)
-        to_blame[leaves] = ~np.isfinite(np.array(adjoints)[leaves])
+                wrong = not np.isfinite(share) or (np.isfinite(adjoints[x]) and not np.isfinite(adjoints[x] + share))
+            if wrong:
+                events.append((slot, k, x, float(share[0]), float(adjoints[slot][0])))
+        to_blame = {leaf for leaf in leaves.tolist() if not np.isfinite(adjoints[leaf])}
         found = {}
-        # From the leaves on: what came into an adjoint that is to blame, and is not finite, is to blame.
-        for slot, k, x, share, wrong, adjoint in reversed(events):
-            into = to_blame[x] & wrong
-            root = into & np.isfinite(adjoint)
-            to_blame[slot] |= into & ~root
-            for j in np.flatnonzero(root).tolist():
-                found[j] = (slot, [], (k, float(adjoint[j]), float(share[j])))
+        for slot, k, x, share, adjoint in reversed(events):
+            if x in to_blame and math.isfinite(adjoint):
+                found[j] = (slot, [], (k, adjoint, share))
+            elif x in to_blame:
+                to_blame.add(slot)
         return found
 
     def fault(self, index, j, slot, given, reverse):
@@ -295,7 +366,7 @@ class _Walk:
         )
         if slot is None:
             return Fault(index, None, None, (), (), math.nan, None, told)
-        op, operands, n = self.operations[slot]
+        op, operands, n, _, _ = self.operations[slot]
         xs, names = [float(v) for v in self.values[operands, j]], [self._name(x) for x in operands]
         if op.immediate is not None and not op.names:
             xs, names = [*xs, int(n[0])], [*names, repr(int(n[0]))]
