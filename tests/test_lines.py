@@ -167,9 +167,10 @@ def assert_lines_compute(lines, values, expected):
             assert np.array_equal(value.view(np.uint8), wanted.view(np.uint8)) or np.array_equal(value, wanted, True)
 
 
+@pytest.mark.parametrize("n_graphs", [8, pytest.param(SEEDS, marks=pytest.mark.long)])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_every_pass_on_random_graphs(dtype):
-    for seed in range(SEEDS):
+def test_every_pass_on_random_graphs(dtype, n_graphs):
+    for seed in range(n_graphs):
         graph = retraced(record(Seeded(seed), n_ops=40, dtype=dtype))
         leaves = input_sets(seed, 3, 5)
         recorded = narrow(traced_columns(graph), np.dtype(dtype))

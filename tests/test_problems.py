@@ -40,8 +40,11 @@ OPTIONS = {
 }  # fmt: skip
 
 
-def by_name(rows):
-    return pytest.mark.parametrize("row", rows, ids=[row.name for row in rows])
+def by_name(rows, long=()):
+    marks = [[pytest.mark.long] if row.name in long else [] for row in rows]
+    return pytest.mark.parametrize(
+        "row", [pytest.param(row, id=row.name, marks=mark) for row, mark in zip(rows, marks, strict=True)]
+    )
 
 
 def size_of_constraints(row):
@@ -171,7 +174,7 @@ def dense(values, pattern):
     return table
 
 
-@by_name(ROWS)
+@by_name(ROWS, long=("Gulf",))  # 99 residuals of two elementary functions each, in 100 digits: 15 s
 def test_derivatives(row, monkeypatch):
     f, g = recorded(row)
     squares = isinstance(row, LeastSquares)
