@@ -30,7 +30,7 @@ number of the forward and of the reverse pass, so that they can be followed by h
 _PROFILE = """
 Measure where the time of FORMULA, or of a saved function, goes, by op: its values or, with --grad, values and
 gradients, at one set of numbers or over the rows of a CSV file, in one thread. A saved function is a file of what
-Function.to_bytes() gives, which is verified as it is read; pickles, which run code as they are read, are not taken.
+Function.to_bytes() gives, which is verified as it is read.
 """
 _BENCH = """
 Time formulas, their values and gradients, for one set and for many, beside NumPy and those of numexpr, JAX, CasADi and
@@ -91,7 +91,7 @@ def _parser():
     evaluate.set_defaults(run=_evaluate)
 
     show = commands.add_parser("show", help="what a formula or a saved Function consists of", description=_SHOW)
-    show.add_argument("target", metavar="TARGET", help=_TARGET)
+    _add_target(show)
     show.add_argument("--at", metavar="a=2,b=3", help="the point to explain or draw; an array is x=[1,2,3]")
     show.add_argument("--cotangents", metavar="u=1,v=0", help="the weights of several outputs, or of elements of one")
     show.add_argument(
@@ -108,15 +108,10 @@ def _parser():
         help="how many operations, or lines of a disassembly, to show; all for no limit",
     )
     show.add_argument("--digits", type=positive_integer, metavar="N", help="significant digits of numbers")
-    show.add_argument(
-        "--unpickle",
-        action="store_true",
-        help="TARGET is a pickle. Unpickling runs the code that is in it: only for files that you trust",
-    )
     show.set_defaults(run=_show)
 
     profile = commands.add_parser("profile", help="where the time of a formula goes, by op", description=_PROFILE)
-    profile.add_argument("target", metavar="TARGET", help=_TARGET)
+    _add_target(profile)
     _add_inputs(profile)
     profile.add_argument("--grad", action="store_true", help="profile the value and the gradient")
     _add_seconds(profile, "to measure")
@@ -143,6 +138,15 @@ def _parser():
     header = commands.add_parser("header", help="print fastgraph.h, by which C code calls functions")
     header.set_defaults(run=_header)
     return parser
+
+
+def _add_target(parser):
+    parser.add_argument("target", metavar="TARGET", help=_TARGET)
+    parser.add_argument(
+        "--unpickle",
+        action="store_true",
+        help="TARGET is a pickle. Unpickling runs the code that is in it: only for files that you trust",
+    )
 
 
 def _add_inputs(parser):

@@ -19,7 +19,7 @@ from fastgraph.tables import replacing
 def profile(options):
     """Print, and draw, where the time of a formula or saved function goes."""
     draw = _drawing(options.plot)
-    function, point = targets.target(options.target, options.at, options.data)
+    function, point = targets.target(options.target, options.at, options.data, options.unpickle)
     found = function.profile(*targets.values_of(function, point), gradient=options.grad, seconds=options.seconds)
     print(found)
     draw(found.plot)

@@ -1,6 +1,7 @@
 """Profiles add up, name what is swept, and time sweeps that compute what calls do."""
 
 import io
+import pickle
 import sys
 from collections import Counter
 
@@ -301,6 +302,11 @@ def test_the_command_on_a_saved_function(tmp_path, capsys):
     data.write_text("k,x[0],x[2]\n1,2,3\n")
     assert main(["profile", str(saved), "--data", str(data)]) == 2
     assert f"{data} has no column x[1]: the function takes x[0], x[1], x[2], k" in capsys.readouterr().err
+    pickled = tmp_path / "f.pickle"
+    pickled.write_bytes(pickle.dumps(model()))
+    arguments = [str(pickled), "--at", "x=[1,2,3],k=4", "--seconds", "0.01"]
+    assert main(["profile", *arguments, "--unpickle"]) == 0 and "Function 'model'" in capsys.readouterr().out
+    assert main(["profile", *arguments]) == 2 and "looks like a pickle" in capsys.readouterr().err
     saved.write_bytes(saved.read_bytes()[:-1])
     assert main(["profile", str(saved), "--at", "k=1"]) == 2
     assert "damaged" in capsys.readouterr().err
