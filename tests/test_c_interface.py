@@ -181,8 +181,9 @@ def test_a_pointer_keeps_the_handle():
         f = graph.compile()
         return f.numba.ctypes, f.lowlevel("quad").user_data, f(0.5)
 
-    for block, data, expected in [pointers() for _ in range(50)]:
-        gc.collect()
+    made = [pointers() for _ in range(20)]
+    gc.collect()
+    for block, data, expected in made:
         x, y = np.array([0.5]), np.empty(1)
         assert block.contents.value(block, pointer(x), pointer(y)) == OK
         assert data.handle.value(x) == y[0] == expected
