@@ -13,7 +13,8 @@ from bench.machine import L1, cores
 from bench.mixture import Mixture
 from bench.network import Network
 from bench.rows import Row, kind_of, ready, scaled
-from bench.timing import digits, interleaved
+from bench.timing import interleaved
+from fastgraph.timing import digits
 
 
 def lane_op(seconds, sets, operations):

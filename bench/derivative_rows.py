@@ -11,7 +11,8 @@ from bench import derivative_costs as costs
 from bench.bundle import Bundle
 from bench.rows import Row, scaled
 from bench.sparse_problems import Control, Rosenbrock
-from bench.timing import Times, digits, interleaved
+from bench.timing import Times, interleaved
+from fastgraph.timing import digits
 
 DIRECTIONS = (1, 2, 4, 8, 16, 64)
 SLOPE = 1.5  # of the goal: k directions cost no more than 1 + 1.5 k values

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from bench.machine import cores, cpu
 from bench.peers import versions
-from bench.timing import digits, disturbance
+from bench.timing import disturbance
+from fastgraph.timing import digits
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 END = "<!-- end -->"

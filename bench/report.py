@@ -8,7 +8,7 @@ import sys
 
 from bench import batch_rows, derivative_rows, document, embed_rows, pendulum_rows, rows, solver_rows, table_rows
 from bench.peers import installed
-from bench.timing import digits
+from fastgraph.timing import digits
 
 GROUPS = (
     rows.GROUPS

@@ -18,7 +18,8 @@ from bench.mixture import Mixture
 from bench.network import Network
 from bench.peers import Fastgraph, check
 from bench.rows import kind_of
-from bench.timing import digits, interleaved
+from bench.timing import interleaved
+from fastgraph.timing import digits
 
 SWEPT, LOOP, CALLS = "batch, machine code", "one by one, compiled loop", "one by one, Python calls"
 LANE_OPS = 20_000_000  # sets times operations where the size of the graph varies

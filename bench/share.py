@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numba
 
-from bench.timing import digits
 from fastgraph.engine.pool import Stop, share
+from fastgraph.timing import digits
 
 CHUNKS = 8
 ROUNDS = 1000

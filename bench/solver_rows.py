@@ -13,8 +13,9 @@ import numpy as np
 from numba.experimental import jitclass
 
 from bench.rows import Row, scaled
-from bench.timing import digits, interleaved
+from bench.timing import interleaved
 from examples import ode
+from fastgraph.timing import digits
 
 VARIABLES, GRADIENT_NORM = 1000, 1e-5  # the norm: the largest entry, where L-BFGS-B ends
 STARTS = {

@@ -1,12 +1,13 @@
 """Timing: several callables in turn, round after round, so that a slow spell of a shared machine meets all of them."""
 
 import gc
-import math
 import os
 import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from fastgraph.timing import digits
 
 STAT = Path("/proc/stat")
 QUIET, PATIENCE = 0.1, 6
@@ -29,13 +30,6 @@ class Times:
         if self.low == self.high:
             return digits(self.median)
         return f"{digits(self.median)} ({digits(self.low)}–{digits(self.high)})"
-
-
-def digits(x):
-    """Three significant digits, without exponent."""
-    if x == 0:
-        return "0"
-    return f"{x:,.{max(0, 2 - math.floor(math.log10(abs(x))))}f}"
 
 
 def summary(samples):

@@ -104,7 +104,7 @@ def enter(address, kind):
     """Take the block for a sweep of one kind: OK, or why not. What is taken must be left.
 
     Of two threads with one handle, the second would write into the first one's slots: wrong numbers, silently. An
-    atomic exchange tells, for 6 ns.
+    atomic exchange tells, for 3 to 8 ns.
     """
     fields = fields_at(address)
     if fields[kind] == 0:
@@ -128,7 +128,8 @@ def _numbers(address, n):
 
 
 # Inputs go straight to where the sweep looks for leaves, and results come straight from the slots, not by the buffers
-# of a ``Single``: a call of a function of ten inputs is 12 ns above the sweep of its workspace instead of 24.
+# of a ``Single``: before ``enter`` took the block, a call of a function of ten inputs was 6 ns above the sweep of its
+# workspace instead of 18.
 @register_jitable
 def _begin(fields, call, x):
     """Put the inputs in their slots; the slots."""
