@@ -4,7 +4,7 @@ PYTHON ?= python
 .PHONY: test lint bench report scaling accuracy long soak ci
 
 test:  ## the tests that run on every change
-	$(PYTHON) -m pytest -q
+	$(PYTHON) -m pytest -q -n 2
 
 lint:  ## style and types
 	$(PYTHON) -m ruff check .
@@ -25,7 +25,7 @@ accuracy:  ## the measured error of every op, in ulps; fails if one breaks its b
 	$(PYTHON) -m fastgraph.ops --dtype float32
 
 long:  ## the exhaustive tests, after the usual ones
-	$(PYTHON) -m pytest -q -m "not soak"
+	$(PYTHON) -m pytest -q -n 2 -m "not soak"
 
 soak:  ## many threads, functions and layouts at once, for FASTGRAPH_SOAK_SECONDS (120)
 	$(PYTHON) -m pytest -q -m soak -s tests/test_soak.py

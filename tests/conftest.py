@@ -1,8 +1,14 @@
 """Functions that several test modules call. A module's own fixture of the same name goes before these."""
 
+import signal
+
 import pytest
 
 import fastgraph as fg
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and so would the processes that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

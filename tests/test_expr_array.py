@@ -197,7 +197,11 @@ def test_no_values(x):
             pass
 
 
-@pytest.mark.parametrize("other", [1j, "a", None, [1.0, None], np.array(["a"]), np.ones(3, complex), object()], ids=str)
+@pytest.mark.parametrize(
+    "other",
+    [1j, "a", None, [1.0, None], np.array(["a"]), np.ones(3, complex), object()],
+    ids=lambda v: type(v).__name__,
+)
 def test_operands_that_are_no_real_numbers(x, other):
     for use in (operator.add, operator.mul, operator.pow, lambda a, b: fg.hypot(a, b)):
         with pytest.raises(TypeError):

@@ -166,7 +166,7 @@ MISALIGNED = np.frombuffer(bytearray(8 * 120 + 1), np.float64, 120, 1).reshape(4
         ({"y": np.empty((40, 3))}, ArgumentError),
         (np.ma.array(np.empty((40, 3)), mask=True), ArgumentError),
     ],
-    ids=lambda v: f"{type(v).__name__} {v.dtype} {v.shape}" if isinstance(v, np.ndarray) else str(v)[:20],
+    ids=lambda v: f"{type(v).__name__} {v.dtype} {v.shape}" if isinstance(v, np.ndarray) else type(v).__name__,
 )
 def test_outs_that_do_not_fit(f, out, error):
     for call in (lambda: f(X, 2.0, out=out), lambda: f.flat(np.c_[X, X[:, :1]], out=out)):

@@ -26,7 +26,8 @@ def cases():
         low, high = op.immediate or (0, 0)
         inner = [n for n in op.domain.immediates if op.names or low < n < high]  # the partials need n - 1 or n + 1
         for n in inner or [None]:
-            yield pytest.param(op, n, id=op.name if n is None else f"{op.name}-{n}")
+            name = getattr(n, "__name__", n)
+            yield pytest.param(op, n, id=op.name if n is None else f"{op.name}-{name}")
 
 
 def as_integers(x):
