@@ -260,7 +260,9 @@ class Derivatives(Products, GaussNewton, SparseDerivatives, Taylor):
             "weighted": (weights, [Output("weighted", ())]),
         }[kind]
         arguments = [*(self.arguments if kind == "weighted" else arguments), *more]
-        return type(self)(program, arguments, outputs, self.name, paired=kind not in ("directional", "weighted"))
+        along = (self.program, wanted, 1) if kind == "tangents" else None
+        paired = kind not in ("directional", "weighted")
+        return type(self)(program, arguments, outputs, self.name, paired=paired, along=along)
 
     def _scalar_function(self, arrays, batch, weights, what):
         """Arguments, batch and function of one scalar output: this one, or the weighted sum of its outputs."""

@@ -2,7 +2,8 @@
 
 In: a verified ``Program``, and which leaves are differentiated by. Out: programs of tangents, Jacobians, Hessians, made
 by the passes ``tangent`` and ``adjoint`` and optimised as any other. So every engine, batches, sums, threads and saved
-bits serve derivatives as they serve values, and no kernel knows of them.
+bits serve derivatives as they serve values. One kernel knows of them, for speed: that of tangents of batches, which
+sweeps the program that was differentiated (``engine.lowering.lower_along``).
 """
 
 import numpy as np

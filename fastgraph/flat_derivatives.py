@@ -41,6 +41,10 @@ class FlatDerivatives:
             results = self._along(x, tangents, axis)
             if results is not None:
                 return results
+        if reduce is progress is threads is None and self._takes(x, axis, parameters):
+            results = self._few_along(x, tangents, axis)
+            if results is not None and (out is None or copied_into(out, results)):
+                return results if out is None else tuple(out)
         function = self._tangents
         call = self._call(x, axis, parameters)
         own = call.batch
@@ -51,10 +55,6 @@ class FlatDerivatives:
             parts = np.split(totals, 2)
             return tuple(parts) if self._shape else (parts[0][0], parts[1][0])
         beside = self.function._is_beside(own, call.batch)
-        if progress is None and not beside:
-            results = self._few_along(function, call, threads)
-            if results is not None and (out is None or copied_into(out, results)):
-                return results if out is None else tuple(out)
         place = call.place([("y", self._shape), ("the tangent of y", self._shape)], out)
         wanted = [(target, self._shape) for target in place.targets]
         if beside:
@@ -320,18 +320,49 @@ class FlatDerivatives:
             give_back(few)
         return (values, tangents) if self._shape else (values[:, 0], tangents[:, 0])
 
-    def _few_along(self, function, call, threads):
-        """Outputs and tangents of a few sets through ready buffers; None if they are too many."""
-        found = function._few(call.arguments_of(function), call.batch, None, threads)
-        if found is None:
+    def _few_along(self, x, directions, axis):
+        """Outputs and tangents of a few sets, each along a direction or some; None if anything is to be looked at."""
+        if not is_plain(directions) or x.ndim != 2 or x.shape[axis] != self.n or not 1 <= directions.ndim <= 3:
             return None
-        parts, half = found[0], len(self.function.outputs)
+        points = x if axis == 0 else x.T
+        moved = directions if axis == 0 else directions.transpose(directions.ndim - 1, *range(directions.ndim - 1))
+        n_sets, own = points.shape[1], moved.shape[1:]
+        if moved.shape[0] != self.n or own and own[-1] not in (1, n_sets):
+            return None
+        batch = (*own[:-1], n_sets)
+        moved = moved.reshape(self.n, *(own[:-1] or (1,)), own[-1] if own else 1)
+        beside = self.function._is_beside((n_sets,), batch)
+        tables = (self._few_beside if beside else self._few_each)(points, moved)
+        if tables is None:
+            return None
         if not self._shape:
-            return parts[0], parts[1]
-        whole = [
-            np.concatenate([p.reshape(*call.batch, -1) for p in side], -1) for side in (parts[:half], parts[half:])
-        ]
-        return tuple(np.ascontiguousarray(np.moveaxis(a, -1, 0)) if call.axis == 0 else a for a in whole)
+            return tuple([table.reshape(batch) for table in tables])
+        tables = [table.reshape(self.m, *batch) for table in tables]
+        return tuple(tables if axis == 0 else [np.ascontiguousarray(np.moveaxis(table, 0, -1)) for table in tables])
+
+    def _few_each(self, points, moved):
+        """Outputs and tangents (m, k, N) at points (n, N) along directions (n, k, N or 1), each a set of its own."""
+        (n, k, _), n_sets, m = moved.shape, points.shape[1], self.m
+        if k == 1:
+            moved = moved[:, 0]
+        else:
+            points, moved = (np.broadcast_to(a, (n, k, n_sets)).reshape(n, -1) for a in (points[:, None], moved))
+        results = _few(self._tangents.sweeper, points, moved, k * n_sets, 2 * m)
+        return None if results is None else results.reshape(2, m, k, n_sets)
+
+    def _few_beside(self, points, moved):
+        """As :meth:`_few_each`, several directions of a point in one set."""
+        (n, k, _), n_sets, m = moved.shape, points.shape[1], self.m
+        values, tangents = np.empty((2, m, k, n_sets))
+        for function, start, stop in self.function._side_by_side(k, self._positions):
+            count = stop - start
+            part = moved[:, start:stop].swapaxes(0, 1).reshape(count * n, -1)
+            results = _few(function.sweeper, points, part, n_sets, m * (1 + count))
+            if results is None:
+                return None
+            values[:, start:stop] = results[:m, None]
+            tangents[:, start:stop] = results[m:].reshape(count, m, n_sets).swapaxes(0, 1)
+        return values, tangents
 
     def _product(self, x, vector, weights):
         """A Hessian-vector product at one point through a ready workspace; None if anything is to be looked at."""
@@ -384,6 +415,20 @@ def copied_into(outs, results):
     for out, result in zip(outs, results, strict=True):
         out[...] = result
     return True
+
+
+def _few(sweeper, points, moved, n_sets, m):
+    """The m outputs, (m, N), of a derived function at points (n, N) along directions; None if they are too many."""
+    found = sweeper.few(n_sets)
+    if found is None:
+        return None
+    few, give_back = found
+    n = len(points)
+    few.inputs[:n, :n_sets], few.inputs[n:, :n_sets] = points, moved
+    few.sweep(0, n_sets)
+    results = few.results[:m, :n_sets].copy()
+    give_back(few)
+    return results
 
 
 def _one(sweeper, x, directions, m):

@@ -65,7 +65,7 @@ class Function(Composition, Embedded, Asking, Derivatives, Looking):
     [2.0, 7.0, -5.0]
     """
 
-    def __init__(self, program, arguments, outputs, name=None, *, paired=False):
+    def __init__(self, program, arguments, outputs, name=None, *, paired=False, along=None):
         sizes = sum(a.size for a in arguments), sum(o.size for o in outputs)
         if sizes != (program.n_leaves, len(program.outputs)):
             raise ProgramError(
@@ -78,7 +78,7 @@ class Function(Composition, Embedded, Asking, Derivatives, Looking):
         self.arguments = tuple(arguments)
         self.outputs = tuple(outputs)
         self.signature = Signature(self.arguments, self.outputs, self.label)
-        self.sweeper = Sweeper(program, paired)
+        self.sweeper = Sweeper(program, paired, along)
         self._run = self.sweeper.run
         all_scalar = all(a.shape == () for a in self.arguments) and all(o.shape == () for o in self.outputs)
         simple = all_scalar and self.arguments and self.dtype == np.float64

@@ -1,7 +1,8 @@
 """Products: of the Jacobian, and of the Hessian, with directions.
 
 In: arguments as for a call, and directions like them. Out: arrays in the form of the function's outputs and inputs.
-Each method evaluates a derived program (``derived``), as a call evaluates the function's own.
+Each method evaluates a derived program (``derived``), as a call evaluates the function's own; values and tangents of a
+batch are swept by the function's (``lower_along``), to the same bits.
 """
 
 import math
@@ -17,9 +18,9 @@ from fastgraph.progress import reporter
 # So many directions at one point are swept as one set, by a program of their own: for functions of 1,000 operations
 # that takes half the time of a tile; for 10,000 operations 0.75 of it for two directions, as long for four.
 TOGETHER = (2, 3, 4)
-# So many directions at every point of a batch are swept by such a program, the most first, which computes values and
-# partials once for all of them: 0.25 (a network) to 0.8 (additions and products) of the time of a set for each
-# direction. Worth making from so many operations, sets and directions multiplied on.
+# So many directions at every point of a batch are swept beside each other, the most first, with values and partials
+# computed once for all of them. Worth making functions that say so from so many operations, sets and directions
+# multiplied on.
 BESIDE, WORTH_MAKING = (8, 4, 3, 2), 1 << 17
 
 
@@ -190,25 +191,31 @@ class Products:
             broadcasts to ``batch`` of the directions, all of it of what is written.
         """
         k, own = batch[0], batch[1:]
-        sets, start = math.prod(own), 0
+        sets = math.prod(own)
         directions = [(_with_axis(array, shape, len(batch), k), shape) for array, shape in directions]
         with reporter(progress, math.prod(batch)) as report:
-            while start < k:
-                function, count = self._widest(k - start, positions)
-                last = start + count
-                pairs = [*given, *((array[d], shape) for d in range(start, last) for array, shape in directions)]
+            for function, start, stop in self._side_by_side(k, positions):
+                pairs = [*given, *((array[d], shape) for d in range(start, stop) for array, shape in directions)]
                 swept = [(array[start], shape) for array, shape in outputs]
-                swept += [(array[d], shape) for d in range(start, last) for array, shape in tangents]
+                swept += [(array[d], shape) for d in range(start, stop) for array, shape in tangents]
                 sweeper = function.sweeper
                 one_by_one = sweeper.one_by_one(sets, False)
                 if one_by_one:
                     pairs = [(as_doubles(array), shape) for array, shape in pairs]
                 leaves = addresses_of(pairs, own, any_axes=not one_by_one)
-                done = None if progress is None else lambda n, _, at=start, count=count: report(at * sets + n * count)
+                at, count = start * sets, stop - start
+                done = None if progress is None else lambda n, _, at=at, count=count: report(at + n * count)
                 sweeper.sweep(sets, leaves, addresses_of(swept, own), None, threads, None, done)
                 for array, _ in outputs:
-                    array[start + 1 : last] = array[start]
-                start = last
+                    array[start + 1 : stop] = array[start]
+
+    def _side_by_side(self, k, positions):
+        """Functions that take k directions between them, each with those from ``start`` to ``stop`` in one set."""
+        start = 0
+        while start < k:
+            function, count = self._widest(k - start, positions)
+            yield function, start, start + count
+            start += count
 
     def _widest(self, k, positions):
         """The function of the most directions, of ``k`` at most, and their number."""
@@ -233,7 +240,10 @@ class Products:
             return None
         moved = Argument("the directions", (k, int(wanted.sum())), False)
         tangents = Output("the tangents", (k, len(self.program.outputs)))
-        return type(self)(program, [*self.arguments, moved], [*self.outputs, tangents], self.name, paired=True)
+        along = self.program, wanted, k
+        return type(self)(
+            program, [*self.arguments, moved], [*self.outputs, tangents], self.name, paired=True, along=along
+        )
 
     def _bind_directions(self, given, positions, kind, batch, what):
         """Arrays of the directions in order of declaration, and the batch with theirs."""

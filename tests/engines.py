@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from fastgraph import interpreter
-from fastgraph.engine.lowering import lower
+from fastgraph.engine.lowering import lower, lower_along
 from fastgraph.engine.sweeper import TILES, Sweeper
 from fastgraph.engine.tiles import VECTOR
 from fastgraph.engine.workspace import Table, Tiles, Tiling
@@ -37,9 +37,17 @@ def tiles(program, leaves, size=512, fused=True, threads=None):
     return sweep_plan(lower(program, varying, wanted, fused=fused), program, leaves, size)
 
 
+def along(program, leaves, moved, directions, size=128):
+    """Outputs, then their tangents along each of the directions (rows for the ``moved`` leaves), as one sweep."""
+    varying = np.ones(program.n_leaves, np.bool_)
+    plan = lower_along(program, varying, moved, len(directions))
+    return sweep_plan(plan, program, np.concatenate([leaves, *directions]), size)[0]
+
+
 def sweep_plan(plan, program, leaves, size):
-    """Outputs and gradient by a plan of a call in which nothing is summed."""
-    leaves, outputs, gradient = _buffers(program, leaves)
+    """Outputs, with their tangents if the plan has some, and gradient, of a call in which nothing is summed."""
+    leaves, _, gradient = _buffers(program, leaves)
+    outputs = np.full((len(plan.outputs), leaves.shape[1]), 7e7, program.dtype)
     workspace = Tiles(Tiling(plan, program, size))
     workspace.point(*map(Table.of_rows, (leaves, outputs, gradient)))
     workspace.sweep(0, leaves.shape[1])

@@ -33,6 +33,11 @@ class Terms:
         """The result of an operation; of a commutative one, whichever way round."""
         return self("value", op.code, immediate, *(sorted(operands) if op.commutative else operands))
 
+    def tangent(self, op, immediate, operands, result, tangents):
+        """The tangent of a result, from those of the operands, None for what has none; as for :meth:`value`."""
+        pairs = list(zip(operands, (-1 if t is None else t for t in tangents), strict=True))
+        return self("tangent", op.code, immediate, result, *(sorted(pairs) if op.commutative else pairs))
+
     def added(self, before, op, immediate, k, operands, result, weight, mask):
         """An adjoint with one more contribution: of what the rule reads, and of nothing else.
 
@@ -155,6 +160,99 @@ class Machine:
         if slot == TRASH_SLOT:
             raise Fault("trash is read")
         return self.adjoints[slot]
+
+
+class Along(Machine):
+    """The buffer of values and tangents."""
+
+    def __init__(self, plan, terms, owner):
+        super().__init__(plan, terms, owner)
+        self.values[-1] = terms(*ZERO)
+
+    def forward(self, stream):
+        for op, flags, immediate, words in _operations(stream, lambda op, flags: op.arity + 1):
+            *operands, target = (_slot(word, self.values[: -self.plan.directions], 0) for word in words)
+            every = (1 << op.arity) - 1
+            if op.code >= len(TABLE) and flags not in (0, every):
+                raise Fault("a fused row with some tangents")
+            if op.code < len(TABLE) and any(flags >> k & 1 > (k < op.arity and op.flows[k]) for k in range(8)):
+                raise Fault("tangents of operands that hand on none")
+            for d in range(self.plan.directions, -1, -1):  # tangents before the value: they look at the operands'
+                pairs = [
+                    (self.values[x], self.values[x + d] if d and flags >> k & 1 else None)
+                    for k, x in enumerate(operands)
+                ]
+                if d and not flags:
+                    continue
+                if op.code < len(TABLE):
+                    n = _key(op, *op.given(immediate, self.owner)) if op.names else immediate
+                    value, tangent = self._moved(op, pairs, n)
+                else:
+                    value, tangent = op.compose(pairs, self._moved)
+                self._set(target + d, tangent if d else value)
+
+    def _moved(self, op, pairs, n=0):
+        values, tangents = zip(*pairs, strict=True)
+        value = self.terms.value(op, n, values)
+        if tangents == (None,) * len(tangents):
+            return value, None
+        return value, self.terms.tangent(op, n, values, value, tangents)
+
+    def _set(self, slot, term):
+        if slot == len(self.values) - 1:
+            raise Fault("the slot of zeros is written")
+        self.values[slot] = term
+
+    def spread(self):
+        spread, width = set(self.plan.spread.tolist()), 1 + self.plan.directions
+        for op, flags, _, words in _operations(self.plan.prologue, lambda op, flags: op.arity + 1):
+            for slot in range(words[op.arity] >> 1, (words[op.arity] >> 1) + (width if flags else 1)):
+                if slot not in spread:
+                    self.values[slot] = self.terms("garbage", slot)
+
+
+def check_along(program, plan, varying, moved):
+    """What is wrong with a plan of values and tangents along ``plan.directions``; nothing, if it is right."""
+    try:
+        terms, faults = Terms(), []
+        machine = Along(plan, terms, program)
+        machine.load(plan.uniform, 0)
+        machine.forward(plan.prologue)
+        machine.spread()
+        for tile in (1, 2):
+            machine.load(plan.varying, tile)
+            machine.forward(plan.body)
+            wanted = _expected_along(program, terms, varying, moved, plan.directions, tile)
+            got = [machine.values[slot] for slot in plan.outputs]
+            if len(got) != len(wanted):
+                raise Fault("not as many outputs")
+            faults += [f"output {j} in tile {tile}" for j in range(len(got)) if got[j] != wanted[j]]
+        return faults
+    except Fault as fault:
+        return [str(fault)]
+
+
+def _expected_along(program, terms, varying, moved, directions, tile):
+    """Symbols of the outputs, then of their tangents direction by direction, by the program in the order of one set."""
+    n, count = program.n_leaves, sum(map(bool, moved))
+    values = [terms("leaf", k, tile if varying[k] else 0) for k in range(n)]
+    values += [terms("constant", k) for k in range(len(program.constants))]
+    tangents = []
+    for d in range(directions):
+        numbers = iter(range(n + d * count, n + (d + 1) * count))
+        tangents.append([terms("leaf", next(numbers), tile if v else 0) if m else None
+                         for m, v in zip(moved, varying, strict=True)])  # fmt: skip
+        tangents[-1] += [None] * len(program.constants)
+    for op, _, operands, n, _, _, _ in operations(program):
+        n, xs = 0 if not n else _key(op, n[0]), [values[x] for x in operands]
+        values.append(terms.value(op, n, xs))
+        for own in tangents:
+            ts = [own[x] if flows else None for x, flows in zip(operands, op.flows, strict=True)]
+            moves = any(t is not None for t in ts)
+            own.append(terms.tangent(op, n, xs, values[-1], ts) if moves else None)
+    zero, outputs = terms(*ZERO), program.outputs.tolist()
+    found = [values[x] for x in outputs]
+    return found + [zero if own[x] is None else own[x] for own in tangents for x in outputs]
 
 
 def _key(op, n):

@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 import fastgraph as fg
-from fastgraph.engine.lowering import lower
+from fastgraph.engine.lowering import lower, lower_along
 from fastgraph.engine.sweeper import TILES
 from fastgraph.engine.workspace import Tiling
 from fastgraph.ops import OPS, TABLE
 from tests import engines
 from tests.bits import same_bits
-from tests.plan_checker import check_plan, is_same, mutated
+from tests.plan_checker import check_along, check_plan, is_same, mutated
 from tests.program_oracle import sample
 from tests.random_graphs import ARITHMETIC, Seeded, an_immediate, graphs, input_sets, plain_program, record
 
@@ -42,8 +42,13 @@ def faults(program, **kind):
 
 
 def assert_plans_are_right(program, seed=0):
-    for kind in kinds(program, np.random.default_rng(seed)):
+    rng = np.random.default_rng(seed)
+    for kind in kinds(program, rng):
         assert faults(program, **kind) == [], kind
+    for directions in (1, 2, 5):
+        varying, moved = (rng.random(program.n_leaves) < rng.choice([0.0, 0.5, 1.0]) for _ in range(2))
+        plan = lower_along(program, varying, moved, directions)
+        assert check_along(program, plan, varying, moved) == [], (varying, moved, directions)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -211,6 +216,29 @@ def test_a_broken_stream_is_caught():
             accepted += 1
             got = engines.sweep_plan(wrong, program, leaves, 128)
             assert same_bits(got[0], right[0]) and same_bits(got[1], right[1]), (seed, name, what)
+    assert refused > 200 and refused > 2 * accepted, (refused, accepted)
+
+
+def test_a_broken_stream_of_tangents_is_caught():
+    """As above; kernels confirm what is harmless by the values and tangents of every output."""
+    refused = accepted = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        program = record(Seeded(seed), n_ops=12, n_inputs=3, ops=CHOOSY, n_outputs=2).compile().program
+        every = np.ones(3, np.bool_)
+        plan = lower_along(program, every, every, 2)
+        leaves = input_sets(seed, 9, 40, special=0.0)
+        right = engines.sweep_plan(plan, program, leaves, 128)
+        for _ in range(12):
+            broken, what = mutated(plan.body, rng, plan.n_values)
+            if is_same(broken, plan.body):
+                continue
+            wrong = replace(plan, body=broken)
+            if check_along(program, wrong, every, every):
+                refused += 1
+                continue
+            accepted += 1
+            assert same_bits(engines.sweep_plan(wrong, program, leaves, 128)[0], right[0]), (seed, what)
     assert refused > 200 and refused > 2 * accepted, (refused, accepted)
 
 

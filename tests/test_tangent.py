@@ -8,6 +8,8 @@ import pytest
 import fastgraph as fg
 from fastgraph import derived
 from fastgraph.assembly import optimised
+from fastgraph.engine.sweeper import TILES
+from fastgraph.engine.tiles import VECTOR
 from fastgraph.graph import CONSTANT, INPUT
 from fastgraph.jit import adaptive
 from fastgraph.ops import OPS, TABLE
@@ -60,6 +62,11 @@ def test_programs_have_the_bits_of_duals(seed, dtype):
         assert_same_bits(engines.one(made, inputs)[0], expected, f"seed {seed}, one by one")
     alone = derived.directional(program, np.ones(3, np.bool_))
     assert_same_bits(engines.tile(alone, inputs)[0], expected[2:], f"seed {seed}, tangents alone")
+    more = [sets_of(seed + 2000 + d, 24, dtype) for d in range(seed % 3)]
+    expected = np.concatenate([expected, *(tangents(program, leaves, direction)[1] for direction in more)])
+    for size in (VECTOR, *TILES):
+        got = engines.along(program, leaves, np.ones(3, np.bool_), [direction, *more], size)
+        assert_same_bits(got, expected, f"seed {seed}, as one sweep of {size} bytes")
 
 
 @pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
@@ -83,6 +90,12 @@ def test_every_op_has_the_bits_of_duals_at_its_special_points(op):
             made = derived.with_tangents(program, moves)
             got = engines.tile(made, np.concatenate([grid, direction[moves]]))[0]
             assert_same_bits(got, expected, f"{op.name} {n} {moves}")
+            twice = np.concatenate(
+                [expected, tangents(program, grid, [d if d is None else -2.0 * d for d in given])[1]]
+            )
+            for size in (VECTOR, 256):
+                got = engines.along(program, grid, moves, [direction[moves], -2.0 * direction[moves]], size)
+                assert_same_bits(got, twice, f"{op.name} {n} {moves}, as one sweep")
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -7,7 +7,8 @@ from llvmlite import ir
 
 from fastgraph import vecmath
 from fastgraph.engine.values import Floats
-from fastgraph.ops import TABLE, contribution
+from fastgraph.ops import TABLE, Op, contribution
+from fastgraph.ops.dual import Dual, along, tangent_of
 from fastgraph.ops.row import MASKED, NAMED, Anything
 
 F64 = ir.DoubleType()
@@ -114,10 +115,21 @@ class Arm:
     def value(self, m, xs):
         return m.floats(self.op.apply(m, *xs, *self._immediate(m)))
 
+    def partials(self, m, r, xs):
+        return self.op.partials(m, r, *xs, *self._immediate(m))
+
     def shares(self, m, w, r, xs):
         """What the op adds to each operand's adjoint: lanes, or None where nothing flows."""
-        partials = self.op.partials(m, r, *xs, *self._immediate(m))
-        return [contribution(m, w, partial) for partial in partials]
+        return [contribution(m, w, partial) for partial in self.partials(m, r, xs)]
+
+    def tangent(self, m, r, xs, tangents, partials=None):
+        """The tangent of the result, from those of the operands, None for what has none, and the partials if known."""
+        if partials is not None:
+            return along(m, partials, tangents)
+        if isinstance(self.op, Op):
+            return tangent_of(m, self.op, r, [*xs, *self._immediate(m)], tangents)
+        dual = Dual(m)
+        return self.op.compose(map(dual.pair, xs, tangents), lambda op, pairs: getattr(dual, op.name)(*pairs)).tangent
 
     def gate(self, m, shares, masks):
         """``shares``, but nothing, not 0 * partial, in lanes whose mask is 0, if the run has masks.

@@ -269,6 +269,12 @@ class Lanes:
         return Floats(self, self.builder.fptrunc(result.v, self.type_of(Floats)))
 
 
+class Recorded(Lanes):
+    """Lanes on which rules take the form that is recorded, since it may be differentiated again: to the same bits."""
+
+    differentiable = True
+
+
 def _signed(value, bits):
     value &= (1 << bits) - 1
     return value - (1 << bits) if value >> (bits - 1) else value

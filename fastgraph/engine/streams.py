@@ -6,14 +6,12 @@ words of the streams that the kernels read. ``lowering`` joins them.
 
 import numpy as np
 
-from fastgraph.engine.tiles import KEEP
 from fastgraph.graph import CONSTANT, INPUT, N_COLUMNS
 from fastgraph.jit import adaptive, adaptive_by_operands, helper
 from fastgraph.ops.arrays import ARITY, IMMEDIATE
 from fastgraph.ops.row import MASKED
 from fastgraph.passes import Columns
 
-ZERO, TRASH = 0, 1  # adjoint slots: of zeros, never written; of what nobody reads
 # Fields of an operation: up to five operands, the mask, the opcode, the flags, and the number of its run.
 OPERANDS = 5
 MASK, CODE, FLAGS, RUN = range(OPERANDS, OPERANDS + 4)
@@ -140,12 +138,31 @@ def values_read(rows, first, swept, outputs, reads):
 
 
 @adaptive
+def moving(rows, first, moved, arity, flows):
+    """The rows, with flags for operands that have tangents which flow on; and, per slot, whether it has one.
+
+    ``moved`` says which leaves have.
+    """
+    rows = rows.copy()
+    moves = np.zeros(first + len(rows), np.bool_)
+    for leaf in range(len(moved)):
+        moves[leaf] = moved[leaf]
+    for i in range(len(rows)):
+        flags = 0
+        for k in range(arity[rows[i, CODE]]):
+            if moves[rows[i, k]] and flows[rows[i, CODE], k]:
+                flags |= 1 << k
+        rows[i, FLAGS], moves[first + i] = flags, flags != 0
+    return rows, moves
+
+
+@adaptive
 def fuse(rows, first, needed, varies, read, fuses, flips, arity):
     """Rows of the forward sweep, in order, with the slot of their result in column MASK; fused where ``fuses`` can.
 
     ``fuses[outer, left, right]`` is the opcode of a fused row, or -1, where left and right are 1 + the opcode of what
     computes the operand, 0 for any; its operands begin with those of the right one where ``flips``. What is fused must
-    have this one use, in the same part of the sweep.
+    have this one use, in the same part of the sweep; and flags for all operands, as the fused row then has, or none.
     """
     n = len(rows)
     uses = np.zeros(first + n, np.int64)
@@ -166,20 +183,24 @@ def fuse(rows, first, needed, varies, read, fuses, flips, arity):
         forward[i, MASK] = first + i
         kept += 1
         outer = rows[i, CODE]
-        if outer >= n_fused:
+        flags = rows[i, FLAGS]
+        if outer >= n_fused or flags != 0 and flags != (1 << arity[outer]) - 1:
             continue
         for side in range(2):
             kinds[side] = 0
             operand = rows[i, side]
             inner = operand - first
             if inner >= 0 and uses[operand] == 1 and not read[operand] and varies[operand] == varies[first + i]:
-                kinds[side] = 1 + forward[inner, CODE]
+                code = forward[inner, CODE]
+                if forward[inner, FLAGS] == (0 if flags == 0 else (1 << arity[code]) - 1):
+                    kinds[side] = 1 + code
         if fuses[outer, kinds[0], kinds[1]] < 0:  # not both: the left one if that can be
             kinds[1 if fuses[outer, kinds[0], 0] >= 0 else 0] = 0
         fused = fuses[outer, kinds[0], kinds[1]]
         if fused < 0:
             continue
         forward[i, CODE] = fused
+        forward[i, FLAGS] = 0 if flags == 0 else (1 << arity[fused]) - 1
         flipped = flips[outer, kinds[0], kinds[1]]
         at = 0
         for step in range(2):
@@ -195,7 +216,7 @@ def fuse(rows, first, needed, varies, read, fuses, flips, arity):
             if not kinds[side]:
                 forward[i, at] = rows[i, side]
                 at += 1
-    # Operations of a run do not depend on each other: those of one code are put together, so that runs stay long.
+    # Operations of a run do not depend on each other: those of one kind are put together, so that runs stay long.
     result = np.empty((kept, N_FIELDS), np.int64)
     at = start = 0
     while start < n:
@@ -205,8 +226,9 @@ def fuse(rows, first, needed, varies, read, fuses, flips, arity):
         for i in range(start, stop):
             if not gone[i]:
                 code = forward[i, CODE]
+                flags = forward[i, FLAGS]
                 for j in range(i, stop):
-                    if not gone[j] and forward[j, CODE] == code:
+                    if not gone[j] and forward[j, CODE] == code and forward[j, FLAGS] == flags:
                         gone[j] = True
                         for c in range(N_FIELDS):
                             result[at, c] = forward[j, c]
@@ -271,13 +293,14 @@ def forward_words(forward, values, varies, phase, immediates, arity):
     previous = -1
     for i in range(n):
         if varies[forward[i, MASK]] == (phase == 1):
-            if previous < 0 or not _same(forward, i, previous, immediates, False):
+            if previous < 0 or not same(forward, i, previous, immediates):
                 n_groups += 1
             group[i] = n_groups - 1
             sizes[n_groups - 1] += 1
             total += arity[forward[i, CODE]] + 1
             previous = i
     codes, numbers = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64)
+    flags = np.zeros(n_groups, np.int64)
     words = np.empty(total, np.int64)
     at = 0
     for i in range(n):
@@ -285,145 +308,17 @@ def forward_words(forward, values, varies, phase, immediates, arity):
         if g < 0:
             continue
         m = arity[forward[i, CODE]]
-        codes[g], numbers[g] = forward[i, CODE], immediates[forward[i, RUN]]
+        codes[g], flags[g], numbers[g] = forward[i, CODE], forward[i, FLAGS], immediates[forward[i, RUN]]
         for k in range(m):
             words[at + k] = 2 * values[forward[i, k]]
         words[at + m] = 2 * values[forward[i, MASK]]
         at += m + 1
-    return codes, np.zeros(n_groups, np.int64), numbers, sizes[:n_groups], words
+    return codes, flags, numbers, sizes[:n_groups], words
 
 
 @helper
-def _same(rows, i, j, immediates, with_flags):
+def same(rows, i, j, immediates):
     """Whether two operations may share a run."""
-    if rows[i, CODE] != rows[j, CODE] or immediates[rows[i, RUN]] != immediates[rows[j, RUN]]:
+    if rows[i, CODE] != rows[j, CODE] or rows[i, FLAGS] != rows[j, FLAGS]:
         return False
-    return not with_flags or rows[i, FLAGS] == rows[j, FLAGS]
-
-
-@adaptive
-def reverse_order(rows, first, chosen, relevant, has, passes):
-    """The chosen operations in the order of the reverse sweep, and by operation the operand that inherits its adjoint.
-
-    Where an operation hands its adjoint on unchanged, as a sum does, to an operand that has received nothing yet, as
-    ``has`` tells of each slot, there is nothing to compute: the adjoint's slot becomes the operand's. (0 + w has the
-    bits of w: no adjoint is -0, because each began as 0 + something.) Those of a run that do so for the same operand
-    come together, so that their run has one flag less. No adjoint sees its terms in another order: an operation that
-    shares an operand with another one of its run stays where it is among these.
-    """
-    n = len(rows)
-    order = np.empty(n, np.int64)
-    heirs = np.full(n, -1, np.int64)
-    uses = np.zeros(first + n, np.int64)
-    done, stop = 0, n
-    while stop > 0:
-        start = stop - 1
-        while start > 0 and rows[start - 1, RUN] == rows[start, RUN]:
-            start -= 1
-        code, kinds = rows[start, CODE], 1
-        if rows[start, MASK] < 0 and (passes[code, 0] or passes[code, 1]):
-            kinds = 3
-            for i in range(start, stop):
-                for k in range(3):
-                    if chosen[first + i] and rows[i, k] >= 0:
-                        uses[rows[i, k]] += 1
-            for i in range(start, stop):
-                alone = True
-                for k in range(3):
-                    if rows[i, k] >= 0 and uses[rows[i, k]] > 1:
-                        alone = False
-                for k in range(2):
-                    operand, can = rows[i, k], alone and heirs[i] < 0 and passes[code, k]
-                    if can and rows[i, FLAGS] & (1 << k) and relevant[operand] and not has[operand]:
-                        heirs[i] = k
-            for i in range(start, stop):
-                for k in range(3):
-                    if rows[i, k] >= 0:
-                        uses[rows[i, k]] = 0
-        for kind in range(kinds):
-            for i in range(stop - 1, start - 1, -1):
-                if chosen[first + i] and heirs[i] == kind - 1:
-                    order[done] = i
-                    done += 1
-        for i in range(start, stop):
-            for k in range(3):
-                if chosen[first + i] and rows[i, k] >= 0 and rows[i, FLAGS] & (1 << k):
-                    has[rows[i, k]] = True
-        stop = start
-    return order[:done], heirs
-
-
-@adaptive
-def reverse_words(
-    rows, first, outputs, order, heirs, relevant, values, adjoints, handed, n_adjoints, immediates, arity
-):
-    """Fields of runs, and operands, of the operations of :func:`reverse_order`; gives out slots of ``adjoints``.
-
-    An operand that is active in the run but leads to no wanted leaf is handed to ``TRASH``: it would cost more to
-    part the run. Outputs get their slots before anything else, unless they have them.
-    """
-    n = len(rows)
-    group = np.full(n, -1, np.int64)
-    sizes = np.zeros(n, np.int64)
-    n_groups = total = 0
-    previous = -1
-    for i in order:
-        is_swept = heirs[i] < 0
-        for k in range(arity[rows[i, CODE]]):
-            if k != heirs[i] and rows[i, FLAGS] & (1 << k) and relevant[rows[i, k]]:
-                is_swept = True
-        if is_swept:
-            if previous < 0 or heirs[i] != heirs[previous] or not _same(rows, i, previous, immediates, True):
-                n_groups += 1
-            group[i] = n_groups - 1
-            sizes[n_groups - 1] += 1
-            total += 2 * arity[rows[i, CODE]] + 2 + (1 if rows[i, MASK] >= 0 else 0)
-            previous = i
-    codes, numbers = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64)
-    flags = np.zeros(n_groups, np.int64)
-    words = np.empty(total, np.int64)
-    free = np.empty(n + 1, np.int64)
-    n_free = at = 0
-    for output in outputs:
-        if relevant[output] and adjoints[output] == ZERO:
-            adjoints[output] = n_adjoints
-            n_adjoints += 1
-    for i in order:
-        if heirs[i] >= 0:
-            operand = rows[i, heirs[i]]
-            adjoints[operand] = adjoints[first + i]
-            handed[operand] = True
-        g = group[i]
-        if g < 0:
-            continue
-        m = arity[rows[i, CODE]]
-        codes[g], numbers[g] = rows[i, CODE], immediates[rows[i, RUN]]
-        words[at + m] = 2 * max(values[first + i], 0)
-        words[at + m + 1] = 2 * adjoints[first + i]
-        for k in range(m):
-            operand = rows[i, k]
-            words[at + k] = 2 * max(values[operand], 0)
-            word = 2 * TRASH
-            if k != heirs[i] and rows[i, FLAGS] & (1 << k) and relevant[operand]:
-                flags[g] |= 1 << k
-                handed[operand] = True
-                if adjoints[operand] != ZERO:
-                    word = 2 * adjoints[operand] + KEEP
-                else:
-                    if n_free:
-                        n_free -= 1
-                        adjoints[operand] = free[n_free]
-                    else:
-                        adjoints[operand] = n_adjoints
-                        n_adjoints += 1
-                    word = 2 * adjoints[operand]
-            words[at + m + 2 + k] = word
-        if heirs[i] < 0:
-            free[n_free] = adjoints[first + i]
-            n_free += 1
-        at += 2 * m + 2
-        if rows[i, MASK] >= 0:
-            words[at] = 2 * values[rows[i, MASK]]
-            flags[g] |= MASKED
-            at += 1
-    return codes, flags, numbers, sizes[:n_groups], words, n_adjoints
+    return immediates[rows[i, RUN]] == immediates[rows[j, RUN]]

@@ -10,7 +10,7 @@ from fastgraph.engine import tiles
 from fastgraph.engine.addresses import call_address, claim, pointer, record
 from fastgraph.engine.kernels import SHARED, one_nan, run
 from fastgraph.engine.moves import KIND, SUMS, add_column, add_slot, fill_column, load_column, spread_slot, store_column
-from fastgraph.engine.streams import TRASH
+from fastgraph.engine.reverse import TRASH
 from fastgraph.jit import compiled, native
 
 NOTHING, FINISHED = -1, -2  # of a summed gradient: nothing arrives; the epilogue leaves it among the adjoints
@@ -23,6 +23,7 @@ PIECE = tiles.GROUP * tiles.VECTOR  # bytes of a slot that a sweep does at least
 TILES = record(
     "single",  # 1 for float32
     "tile",  # bytes of a slot
+    "span",  # bytes of a slot and those of its tangents; 0: there are none
     "lanes",  # input sets in a tile
     "context",  # two addresses: of the program's tables, and of those of its functions
     "values",
@@ -70,24 +71,42 @@ TILES = record(
 )
 
 
-def of_tiles(is_single, is_narrow):
-    """The native forward and reverse sweeps of one tile; the drivers are ready, too.
+def drivers():
+    """Make what sweeps tile after tile ready."""
+    for driver in (prepare_tiles, run_tiles, finish_tiles):
+        driver.compile((types.intp,))
+    add_rows.compile((types.intp, types.intp, types.intp))
 
-    Of float32 (1) or float64 (0), of one vector (1) or any size (0).
-    """
+
+# The native sweeps of one tile: of float32 (1) or float64 (0), of one vector (1) or any size (0).
+def forward_of(is_single, is_narrow):
+    """The forward sweep."""
 
     @native("void(intp, intp, intp, intp, intp, intp)")
     def forward(runs, n_runs, operands, tile, values, context):
         tiles.forward_sweep(is_single, is_narrow, runs, n_runs, operands, tile, values, context)
 
+    return forward
+
+
+def along_of(is_single, is_narrow):
+    """The forward sweep of values and tangents."""
+
+    @native("void(intp, intp, intp, intp, intp, intp, intp, intp)")
+    def along(runs, n_runs, operands, tile, values, context, step, span):
+        tiles.along_sweep(is_single, is_narrow, runs, n_runs, operands, tile, values, context, step, span)
+
+    return along
+
+
+def reverse_of(is_single, is_narrow):
+    """The reverse sweep."""
+
     @native("void(intp, intp, intp, intp, intp, intp)")
     def reverse(runs, n_runs, operands, tile, values, adjoints):
         tiles.reverse_sweep(is_single, is_narrow, runs, n_runs, operands, tile, values, adjoints)
 
-    for driver in (prepare_tiles, run_tiles, finish_tiles):
-        driver.compile((types.intp,))
-    add_rows.compile((types.intp, types.intp, types.intp))
-    return forward, reverse
+    return reverse
 
 
 @compiled
@@ -103,12 +122,20 @@ def prepare_tiles(address):
     if call.head:
         run(call.head)
     else:
-        stream = call.prologue_runs, call.prologue_n, call.prologue_operands
-        call_address(call.forward_kernel, (*stream, size, call.values, call.context))
+        _forward(call, (call.prologue_runs, call.prologue_n, call.prologue_operands), size)
     if call.lanes > piece:
         _spread(call, call.uniform_n, call.uniform_offsets)
     if call.lanes > piece or call.head:
         _spread(call, call.spread_n, call.spread_offsets)
+
+
+@compiled
+def _forward(call, stream, size):
+    """Sweep a stream forward, in so many bytes of each slot."""
+    if call.span:
+        call_address(call.forward_kernel, (*stream, size, call.values, call.context, call.tile, call.span))
+    else:
+        call_address(call.forward_kernel, (*stream, size, call.values, call.context))
 
 
 @compiled
@@ -148,7 +175,7 @@ def _run_tiles(call, first, stop):
     for start in range(first, stop, call.lanes):
         width = min(call.lanes, stop - start)
         _load(call, call.varying_n, call.varying_indices, call.varying_offsets, start, width, call.lanes)
-        call_address(call.forward_kernel, (*body, call.tile, call.values, call.context))
+        _forward(call, body, call.tile)
         if call.seed_n:
             _seed_tile(call, start, width)
             call_address(call.reverse_kernel, (*back, call.tile, call.values, call.adjoints))

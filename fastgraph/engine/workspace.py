@@ -11,7 +11,7 @@ import numpy as np
 
 from fastgraph.engine import kernels, tile_kernels
 from fastgraph.engine.moves import KIND, SUMS
-from fastgraph.engine.streams import TRASH
+from fastgraph.engine.reverse import TRASH
 from fastgraph.engine.tiles import KEEP, VECTOR
 from fastgraph.jit import once
 from fastgraph.ops.row import NAMED
@@ -208,7 +208,10 @@ class Tiling:
         self.lanes = tile // program.dtype.itemsize
         self.is_single = int(program.dtype == np.float32)
         # Here, in the thread that calls, not in a helper: it answers Ctrl-C while this compiles.
-        self.forward, self.reverse = once(tile_kernels.of_tiles, self.is_single, int(tile == VECTOR))
+        kind = self.is_single, int(tile == VECTOR)
+        once(tile_kernels.drivers)
+        self.forward = once(tile_kernels.along_of if plan.directions else tile_kernels.forward_of, *kind).address
+        self.reverse = once(tile_kernels.reverse_of, *kind).address if plan.with_gradient else 0
         self.streams = {name: self._scaled(getattr(plan, name)) for name in ("prologue", "body", "reverse", "epilogue")}
         outputs = np.arange(len(plan.outputs))
         wanted = np.flatnonzero(plan.wanted)
@@ -254,6 +257,8 @@ class Tiles:
         self.values[plan.constants[1]] = tiling.program.constants[plan.constants[0], None]
         self.adjoints = _aligned(plan.n_adjoints, tile, dtype)
         self.adjoints[: TRASH + 1] = 0.0
+        if plan.directions:
+            self.values[-1] = 0.0
         record = np.zeros(1, tile_kernels.TILES)
         for name, (runs, operands) in tiling.streams.items():
             for what, value in (("runs", address_of(runs)), ("n", len(runs)), ("operands", address_of(operands))):
@@ -266,6 +271,7 @@ class Tiles:
             record,
             single=tiling.is_single,
             tile=tile,
+            span=tile * (1 + plan.directions) if plan.directions else 0,
             lanes=tiling.lanes,
             context=address_of(tiling.context.record),
             values=address_of(self.values),
@@ -274,8 +280,8 @@ class Tiles:
             spread_offsets=address_of(tiling.spread_offsets),
             n_totals=len(plan.totals),
             total_offsets=address_of(tiling.total_offsets),
-            forward_kernel=tiling.forward.address,
-            reverse_kernel=tiling.reverse.address,
+            forward_kernel=tiling.forward,
+            reverse_kernel=tiling.reverse,
         )
         if plan.head is not None:
             self._make_head(record)

@@ -150,8 +150,13 @@ def tangent_of(m, op, result, primals, tangents):
     if op.chooses:
         dual = Dual(m)
         return op.apply(dual, *map(dual.pair, primals, tangents)).tangent
+    return along(m, op.partials(m, result, *primals), tangents)
+
+
+def along(m, partials, tangents):
+    """The sum of the partials' contributions to a tangent, from those of the operands; None for structurally zero."""
     total = None
-    for tangent, partial in zip(tangents, op.partials(m, result, *primals), strict=True):
+    for tangent, partial in zip(tangents, partials, strict=True):
         share = None if tangent is None else contribution(m, tangent, partial)
         if share is not None:
             total = share if total is None else total + share
