@@ -138,16 +138,16 @@ class Machine:
 
     def reverse(self, stream):
         for op, flags, immediate, words in _operations(
-            stream, lambda op, flags: 2 * op.arity + 2 + (flags & MASKED > 0)
+            stream, lambda op, flags: sum(op.reads) + 1 + op.arity + (flags & MASKED > 0)
         ):
-            n = op.arity
-            operands = [self.values[_slot(word, self.values, 0)] for word in words[:n]]
-            result = self.values[_slot(words[n], self.values, 0)]
-            weight = self._read(_slot(words[n + 1], self.adjoints, 0))
-            mask = self.values[_slot(words[2 * n + 2], self.values, 0)] if flags & MASKED else None
-            for k in range(n):
+            n, words = op.arity, iter(words)
+            *operands, result = (
+                self.values[_slot(next(words), self.values, 0)] if reads else None for reads in op.reads
+            )
+            weight, targets = self._read(_slot(next(words), self.adjoints, 0)), [next(words) for _ in range(n)]
+            mask = self.values[_slot(next(words), self.values, 0)] if flags & MASKED else None
+            for k, word in enumerate(targets):
                 if flags >> k & 1:
-                    word = words[n + 2 + k]
                     target = _slot(word, self.adjoints, word & 1)
                     there = self._read(target) if word & 1 else self.adjoints[ZERO_SLOT]
                     if target == ZERO_SLOT:

@@ -16,7 +16,7 @@ from fastgraph.engine import kernels, tile_kernels
 from fastgraph.engine.addresses import call_address, pointer, record, zero
 from fastgraph.engine.workspace import OneSet, address_of
 from fastgraph.jit import compiled
-from fastgraph.ops.arrays import ARITY, FORWARD_ARITY
+from fastgraph.ops.arrays import ARITY, FORWARD_ARITY, READS
 from fastgraph.ops.row import MASKED
 from fastgraph.program import RUN
 
@@ -170,7 +170,7 @@ def _spans_of_tiles(runs, operands, in_reverse):
     """Spans of a stream of tiles, and how many operations each has."""
     words = FORWARD_ARITY[runs["opcode"]] + 1
     if in_reverse:
-        words = 2 * ARITY[runs["opcode"]] + 2 + (runs["flags"] & MASKED != 0)
+        words = READS[runs["opcode"]].sum(1) + 1 + ARITY[runs["opcode"]] + (runs["flags"] & MASKED != 0)
     return _spans(runs, words, address_of(runs), address_of(operands), 0)
 
 

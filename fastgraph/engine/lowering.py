@@ -146,7 +146,7 @@ def _with_gradient(plan, program, rows, immediates, varies, swept, relevant, val
     def stream_of(chosen):
         order = reverse_order(rows, first, chosen, relevant, has, PASSES)
         state = relevant, values, adjoints, handed, n_adjoints
-        *fields, n = reverse_words(rows, first, outputs, *order, *state, immediates, ARITY)
+        *fields, n = reverse_words(rows, first, outputs, *order, *state, immediates, ARITY, READS)
         return _stream(*fields), n
 
     reverse, n_adjoints = stream_of(swept & varies if summed else swept)

@@ -68,9 +68,12 @@ def reverse_order(rows, first, chosen, relevant, has, passes):
 
 @adaptive
 def reverse_words(
-    rows, first, outputs, order, heirs, relevant, values, adjoints, handed, n_adjoints, immediates, arity
+    rows, first, outputs, order, heirs, relevant, values, adjoints, handed, n_adjoints, immediates, arity, reads
 ):
     """Fields of runs, and operands, of the operations of :func:`reverse_order`; gives out slots of ``adjoints``.
+
+    ``reads`` says of each opcode which operands, and, last, whether the result, its partials look at: others need no
+    word.
 
     An operand that is active in the run but leads to no wanted leaf is handed to ``TRASH``: it would cost more to
     part the run. Outputs get their slots before anything else, unless they have them.
@@ -90,7 +93,8 @@ def reverse_words(
                 n_groups += 1
             group[i] = n_groups - 1
             sizes[n_groups - 1] += 1
-            total += 2 * arity[rows[i, CODE]] + 2 + (1 if rows[i, MASK] >= 0 else 0)
+            code = rows[i, CODE]
+            total += np.sum(reads[code]) + 1 + arity[code] + (1 if rows[i, MASK] >= 0 else 0)
             previous = i
     codes, numbers = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64)
     flags = np.zeros(n_groups, np.int64)
@@ -111,11 +115,15 @@ def reverse_words(
             continue
         m = arity[rows[i, CODE]]
         codes[g], numbers[g] = rows[i, CODE], immediates[rows[i, RUN]]
-        words[at + m] = 2 * max(values[first + i], 0)
-        words[at + m + 1] = 2 * adjoints[first + i]
+        for k in range(m + 1):
+            operand = rows[i, k] if k < m else first + i
+            if reads[rows[i, CODE], k if k < m else len(reads[0]) - 1]:
+                words[at] = 2 * values[operand]
+                at += 1
+        words[at] = 2 * adjoints[first + i]
+        at += 1
         for k in range(m):
             operand = rows[i, k]
-            words[at + k] = 2 * max(values[operand], 0)
             word = 2 * TRASH
             if k != heirs[i] and rows[i, FLAGS] & (1 << k) and relevant[operand]:
                 flags[g] |= 1 << k
@@ -130,11 +138,11 @@ def reverse_words(
                         adjoints[operand] = n_adjoints
                         n_adjoints += 1
                     word = 2 * adjoints[operand]
-            words[at + m + 2 + k] = word
+            words[at] = word
+            at += 1
         if heirs[i] < 0:
             free[n_free] = adjoints[first + i]
             n_free += 1
-        at += 2 * m + 2
         if rows[i, MASK] >= 0:
             words[at] = 2 * values[rows[i, MASK]]
             flags[g] |= MASKED

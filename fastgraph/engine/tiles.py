@@ -27,6 +27,7 @@ from numba.extending import intrinsic
 
 from fastgraph.engine.emit import I32, I64, POINTER, Arm, integer, is_expensive, pointers
 from fastgraph.engine.lanes import F32, F64, Lanes, Recorded
+from fastgraph.engine.values import Floats
 from fastgraph.ops import TABLE
 from fastgraph.ops.fused import FUSED
 from fastgraph.ops.row import MASKED, active_flag
@@ -257,11 +258,15 @@ def _reverse_arm(arm):
 def _hand_on(arm):
     b, op, n = arm.builder, arm.op, arm.op.arity
     m = Lanes(b, arm.width, arm.element)
+    n_read = sum(op.reads)
+    before_mask = n_read + 1 + n  # words
+    unread = Floats(m, ir.Constant(m.type_of(Floats), ir.Undefined))
 
     def operation():
-        words = arm.words(0, 2 * n + 2)
-        *xs, r = [arm.place(arm.values, word) for word in words[: n + 1]]
-        w, words = arm.place(arm.adjoints, words[n + 1]), words[n + 2 :]
+        words = arm.words(0, before_mask)
+        read = iter([arm.place(arm.values, word) for word in words[:n_read]])
+        *xs, r = [next(read) if reads else None for reads in op.reads]
+        w, words = arm.place(arm.adjoints, words[n_read]), words[n_read + 1 :]
         targets = [arm.place(arm.adjoints, b.and_(word, integer(~KEEP))) for word in words]
         kept = [b.icmp_unsigned("!=", b.and_(word, integer(KEEP)), integer(0)) for word in words]
         # What is not there yet is read from the slot of zeros at the beginning.
@@ -270,8 +275,9 @@ def _hand_on(arm):
         def group(offsets):
             shares = []
             for at in offsets:
-                operands = [arm.load(m, arm.place(x, at)) for x in xs]
-                shares.append(arm.shares(m, arm.load(m, arm.place(w, at)), arm.load(m, arm.place(r, at)), operands))
+                weight = arm.load(m, arm.place(w, at))
+                *operands, result = [unread if x is None else arm.load(m, arm.place(x, at)) for x in (*xs, r)]
+                shares.append(arm.shares(m, weight, result, operands))
             for k in range(n):
                 if shares[0][k] is not None:
                     arm.when(arm.flag(active_flag(k)), lambda k=k: add(k, [s[k] for s in shares], offsets))
@@ -282,14 +288,14 @@ def _hand_on(arm):
                 arm.store(total, arm.place(targets[k], at))
 
         def masks(offsets):
-            (word,) = arm.words(2 * n + 2, 2 * n + 3)
+            (word,) = arm.words(before_mask, before_mask + 1)
             mask = arm.place(arm.values, word)
             return [arm.load(m, arm.place(mask, at)) for at in offsets]
 
         arm.groups(m, is_expensive(op, partials=True), group)
 
     masked = b.select(arm.flag(MASKED), integer(4), integer(0))
-    return arm.operations(b.add(integer(4 * (2 * n + 2)), masked), operation)
+    return arm.operations(b.add(integer(4 * before_mask), masked), operation)
 
 
 # What an arm takes besides the fields of the run, where its words are, and the bytes of a slot that it is to do: two
