@@ -12,7 +12,8 @@ from fastgraph.interpreter import operations
 from fastgraph.ops import TABLE
 from fastgraph.ops.fused import FUSED
 
-ZERO_SLOT, TRASH_SLOT, MASKED = 0, 1, 8
+ZERO_SLOT, TRASH_SLOT, MASKED, SETTLED, KEEPS = 0, 1, 8, 16, 5
+SETTLES = {"add", "sub", "mul"}
 ZERO = ("zero",)
 
 
@@ -140,6 +141,8 @@ class Machine:
         for op, flags, immediate, words in _operations(
             stream, lambda op, flags: sum(op.reads) + 1 + op.arity + (flags & MASKED > 0)
         ):
+            if flags & SETTLED and (op.name not in SETTLES or flags & MASKED or not flags & 3):
+                raise Fault("a settled run for which there is no arm")
             n, words = op.arity, iter(words)
             *operands, result = (
                 self.values[_slot(next(words), self.values, 0)] if reads else None for reads in op.reads
@@ -148,8 +151,13 @@ class Machine:
             mask = self.values[_slot(next(words), self.values, 0)] if flags & MASKED else None
             for k, word in enumerate(targets):
                 if flags >> k & 1:
+                    kept = word & 1
+                    if flags & SETTLED:
+                        if kept:
+                            raise Fault("a word of a settled run with a bit")
+                        kept = flags >> k + KEEPS & 1
                     target = _slot(word, self.adjoints, word & 1)
-                    there = self._read(target) if word & 1 else self.adjoints[ZERO_SLOT]
+                    there = self._read(target) if kept else self.adjoints[ZERO_SLOT]
                     if target == ZERO_SLOT:
                         raise Fault("the slot of zeros is written")
                     share = there, op, immediate, k, operands, result, weight, mask

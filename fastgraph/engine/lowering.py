@@ -14,6 +14,7 @@ import numpy as np
 
 from fastgraph.engine import streams
 from fastgraph.engine.reverse import TRASH, ZERO, reverse_order, reverse_words
+from fastgraph.engine.tiles import SETTLES
 from fastgraph.ops.arrays import ARITY, FLIPS, FLOWS, FORWARD_ARITY, FUSES, PASSES, READS
 from fastgraph.passes import prune
 from fastgraph.program import RUN, Program, assemble
@@ -144,7 +145,7 @@ def _with_gradient(plan, program, rows, immediates, varies, swept, relevant, val
     n_adjoints, totals, epilogue = plan.n_adjoints, NONE, NO_STREAM
 
     def stream_of(chosen):
-        order = reverse_order(rows, first, chosen, relevant, has, PASSES)
+        order = reverse_order(rows, first, chosen, relevant, has, PASSES, SETTLES)
         state = relevant, values, adjoints, handed, n_adjoints
         *fields, n = reverse_words(rows, first, outputs, *order, *state, immediates, ARITY, READS)
         return _stream(*fields), n

@@ -7,69 +7,121 @@ that the kernels read. ``lowering`` joins them.
 import numpy as np
 
 from fastgraph.engine.streams import CODE, FLAGS, MASK, RUN, same
-from fastgraph.engine.tiles import KEEP
-from fastgraph.jit import adaptive
+from fastgraph.engine.tiles import KEEP, KEEPS, SETTLED
+from fastgraph.jit import adaptive, helper
 from fastgraph.ops.row import MASKED
 
 ZERO, TRASH = 0, 1  # adjoint slots: of zeros, never written; of what nobody reads
+SETTLED_OPERATIONS = 16  # of a settled run, on average: dispatch costs as much as a few operations gain
+KINDS = 32  # of operations of a run: which of three operands inherits, or none, and which have received something
 
 
 @adaptive
-def reverse_order(rows, first, chosen, relevant, has, passes):
-    """The chosen operations in the order of the reverse sweep, and by operation the operand that inherits its adjoint.
+def reverse_order(rows, first, chosen, relevant, has, passes, settles):
+    """The chosen operations in the order of the reverse sweep; and by operation: the operand that inherits its adjoint;
+    which operands have received something before, bit by bit; and whether it is in a run that says so of all.
 
     Where an operation hands its adjoint on unchanged, as a sum does, to an operand that has received nothing yet, as
     ``has`` tells of each slot, there is nothing to compute: the adjoint's slot becomes the operand's. (0 + w has the
-    bits of w: no adjoint is -0, because each began as 0 + something.) Those of a run that do so for the same operand
-    come together, so that their run has one flag less. No adjoint sees its terms in another order: an operation that
-    shares an operand with another one of its run stays where it is among these.
+    bits of w: no adjoint is -0, because each began as 0 + something.) Those of a run that are alike in this, and in
+    which operands have received something, come together: as runs of their own if the opcode ``settles`` and they are
+    many, as the arms of the commonest rows want it. No adjoint sees its terms in another order: operations that share
+    an operand stay in theirs.
     """
     n = len(rows)
-    order = np.empty(n, np.int64)
-    heirs = np.full(n, -1, np.int64)
-    uses = np.zeros(first + n, np.int64)
-    done, stop = 0, n
+    order, done, stop = np.empty(n, np.int64), 0, n
+    heirs, keeps, settled = np.full(n, -1, np.int64), np.zeros(n, np.int64), np.zeros(n, np.bool_)
+    latest = np.full(first + n, -1, np.int64)  # the operation of the run, of those so far, that hands on to a slot
+    waits = np.zeros(n, np.int64)  # for so many operations of its run
+    followers = np.full((n, 3), -1, np.int64)
+    head, tail, ready = np.zeros(KINDS, np.int64), np.zeros(KINDS, np.int64), np.zeros(KINDS, np.int64)
+    behind = np.full(n, -1, np.int64)  # the next one in a queue
     while stop > 0:
         start = stop - 1
         while start > 0 and rows[start - 1, RUN] == rows[start, RUN]:
             start -= 1
-        code, kinds = rows[start, CODE], 1
-        if rows[start, MASK] < 0 and (passes[code, 0] or passes[code, 1]):
-            kinds = 3
-            for i in range(start, stop):
-                for k in range(3):
-                    if chosen[first + i] and rows[i, k] >= 0:
-                        uses[rows[i, k]] += 1
-            for i in range(start, stop):
-                alone = True
-                for k in range(3):
-                    if rows[i, k] >= 0 and uses[rows[i, k]] > 1:
-                        alone = False
-                for k in range(2):
-                    operand, can = rows[i, k], alone and heirs[i] < 0 and passes[code, k]
-                    if can and rows[i, FLAGS] & (1 << k) and relevant[operand] and not has[operand]:
-                        heirs[i] = k
-            for i in range(start, stop):
-                for k in range(3):
-                    if rows[i, k] >= 0:
-                        uses[rows[i, k]] = 0
-        for kind in range(kinds):
-            for i in range(stop - 1, start - 1, -1):
-                if chosen[first + i] and heirs[i] == kind - 1:
-                    order[done] = i
-                    done += 1
+        for i in range(stop - 1, start - 1, -1):
+            for k in range(3):
+                if chosen[first + i] and _receives(rows, i, k, relevant) and latest[rows[i, k]] != i:
+                    before = latest[rows[i, k]]
+                    if before >= 0:
+                        waits[i] += 1
+                        for j in range(3):
+                            if rows[before, j] == rows[i, k] and followers[before, j] < 0:
+                                followers[before, j] = i
+                                break
+                    latest[rows[i, k]] = i
         for i in range(start, stop):
             for k in range(3):
-                if chosen[first + i] and rows[i, k] >= 0 and rows[i, FLAGS] & (1 << k):
+                if rows[i, k] >= 0:
+                    latest[rows[i, k]] = -1
+        for i in range(stop - 1, start - 1, -1):
+            if chosen[first + i] and waits[i] == 0:
+                _enqueue(i, rows, relevant, has, passes, heirs, keeps, head, tail, ready, behind)
+        kind, parts, begin = 0, 0, done
+        while True:
+            if not ready[kind]:
+                inheriting = kind - kind % 8
+                kind = inheriting + np.argmax(ready[inheriting : inheriting + 8])
+                if not ready[kind]:
+                    kind = np.argmax(ready)
+                if not ready[kind]:
+                    break
+                parts += 1
+            i = head[kind]
+            head[kind] = behind[i]
+            ready[kind] -= 1
+            order[done] = i
+            done += 1
+            for k in range(3):
+                if _receives(rows, i, k, relevant):
                     has[rows[i, k]] = True
+            for k in range(3):
+                j = followers[i, k]
+                if j >= 0:
+                    waits[j] -= 1
+                    if waits[j] == 0:
+                        _enqueue(j, rows, relevant, has, passes, heirs, keeps, head, tail, ready, behind)
+        if settles[rows[start, CODE]] and rows[start, MASK] < 0 and done - begin >= SETTLED_OPERATIONS * parts:
+            settled[order[begin:done]] = True
         stop = start
-    return order[:done], heirs
+    return order[:done], heirs, keeps, settled
+
+
+@helper
+def _receives(rows, i, k, relevant):
+    """Whether operand k of an operation is there, and receives what anybody wants."""
+    return rows[i, k] >= 0 and rows[i, FLAGS] & (1 << k) != 0 and relevant[rows[i, k]]
+
+
+@helper
+def _enqueue(i, rows, relevant, has, passes, heirs, keeps, head, tail, ready, behind):
+    """Find out what an operation inherits and keeps, and put it behind those of its kind."""
+    inherits = rows[i, MASK] < 0 and rows[i, 0] != rows[i, 1]
+    for k in range(3):
+        if _receives(rows, i, k, relevant):
+            has_some = has[rows[i, k]]
+            for j in range(k):
+                if rows[i, j] == rows[i, k] and _receives(rows, i, j, relevant):
+                    has_some = True
+            if has_some:
+                keeps[i] |= 1 << k
+            elif inherits and heirs[i] < 0 and passes[rows[i, CODE], k]:
+                heirs[i] = k
+    kind = 8 * (1 + heirs[i]) + keeps[i]
+    if ready[kind]:
+        behind[tail[kind]] = i
+    else:
+        head[kind] = i
+    tail[kind] = i
+    ready[kind] += 1
 
 
 @adaptive
 def reverse_words(
-    rows, first, outputs, order, heirs, relevant, values, adjoints, handed, n_adjoints, immediates, arity, reads
-):
+    rows, first, outputs, order, heirs, keeps, settled, relevant, values, adjoints, handed, n_adjoints, immediates,
+    arity, reads,
+):  # fmt: skip
     """Fields of runs, and operands, of the operations of :func:`reverse_order`; gives out slots of ``adjoints``.
 
     ``reads`` says of each opcode which operands, and, last, whether the result, its partials look at: others need no
@@ -89,7 +141,10 @@ def reverse_words(
             if k != heirs[i] and rows[i, FLAGS] & (1 << k) and relevant[rows[i, k]]:
                 is_swept = True
         if is_swept:
-            if previous < 0 or heirs[i] != heirs[previous] or not same(rows, i, previous, immediates):
+            alike = previous >= 0 and heirs[i] == heirs[previous] and settled[i] == settled[previous]
+            if alike and settled[i]:
+                alike = keeps[i] == keeps[previous]
+            if not alike or not same(rows, i, previous, immediates):
                 n_groups += 1
             group[i] = n_groups - 1
             sizes[n_groups - 1] += 1
@@ -121,6 +176,8 @@ def reverse_words(
                 words[at] = 2 * values[operand]
                 at += 1
         words[at] = 2 * adjoints[first + i]
+        if settled[i]:
+            flags[g] |= SETTLED
         at += 1
         for k in range(m):
             operand = rows[i, k]
@@ -128,16 +185,18 @@ def reverse_words(
             if k != heirs[i] and rows[i, FLAGS] & (1 << k) and relevant[operand]:
                 flags[g] |= 1 << k
                 handed[operand] = True
-                if adjoints[operand] != ZERO:
-                    word = 2 * adjoints[operand] + KEEP
+                kept = keeps[i] >> k & 1
+                if not kept and n_free:
+                    n_free -= 1
+                    adjoints[operand] = free[n_free]
+                elif not kept:
+                    adjoints[operand] = n_adjoints
+                    n_adjoints += 1
+                word = 2 * adjoints[operand]
+                if settled[i]:
+                    flags[g] |= kept << k + KEEPS
                 else:
-                    if n_free:
-                        n_free -= 1
-                        adjoints[operand] = free[n_free]
-                    else:
-                        adjoints[operand] = n_adjoints
-                        n_adjoints += 1
-                    word = 2 * adjoints[operand]
+                    word += kept * KEEP
             words[at] = word
             at += 1
         if heirs[i] < 0:
