@@ -11,7 +11,7 @@ from bench import derivative_costs as costs
 from bench.bundle import Bundle
 from bench.rows import Row, scaled
 from bench.sparse_problems import Control, Rosenbrock
-from bench.timing import Times, interleaved
+from bench.timing import interleaved, ratio, sampled, summary
 from fastgraph.timing import digits
 
 DIRECTIONS = (1, 2, 4, 8, 16, 64)
@@ -21,8 +21,8 @@ AHEAD = 5.0  # times that sparse Jacobians of bundle adjustment are to be ahead 
 
 
 def _ratio(over, under):
-    """A ratio of medians, as a result."""
-    return {"fastgraph": Times(*[over.median / under.median] * 3)}
+    """How much one takes of the time of the other, as a result."""
+    return {"fastgraph": ratio(over, under)}
 
 
 def ratios(peers):
@@ -31,8 +31,8 @@ def ratios(peers):
     for make in costs.PROBLEMS.values():
         problem = make(fg)
         for where, runs in (("one set", problem.one_set()), (f"batch of {problem.n_sets:,}", problem.batch())):
-            times = interleaved(runs)
-            note = ", ".join(f"{name} {digits(t.median * 1e6)} µs" for name, t in times.items())
+            times = sampled(runs)
+            note = ", ".join(f"{name} {digits(summary(samples).median * 1e6)} µs" for name, samples in times.items())
             if where == "one set" and problem.f.program.n_operations < costs.SMALL:
                 note += "; mostly the call in Python"
             value, gradient = times["value"], times["gradient"]
@@ -53,7 +53,7 @@ def directions(peers):
             ("one set", problem.along(DIRECTIONS)),
             (f"batch of {problem.few_sets:,}", problem.batch_along(DIRECTIONS)),
         ):
-            times = interleaved(runs, rounds=7)
+            times = sampled(runs, rounds=7)
             value = times.pop("value")
             for k in DIRECTIONS:
                 what = f"{where}, {problem.name}: jvp along {k} over value"

@@ -70,8 +70,21 @@ class Bystanders:
         return (others - others_before) / max(now - before, 1e-3)
 
 
+def ratio(over, under):
+    """Times whose numbers are how often the samples of ``under`` go into those of ``over``, round by round.
+
+    Where a machine changes its speed between rounds, the ratio of two medians may be one of different speeds.
+    """
+    return summary([a / b for a, b in zip(over, under, strict=True)])
+
+
 def interleaved(runs, rounds=9, least=0.02, longest=LONGEST):
-    """Times of each callable in ``{name: callable}``; a round of one lasts ``least`` seconds or one call.
+    """As :func:`sampled`, the Times of each."""
+    return {name: summary(samples) for name, samples in sampled(runs, rounds, least, longest).items()}
+
+
+def sampled(runs, rounds=9, least=0.02, longest=LONGEST):
+    """Samples, one a round, of each callable in ``{name: callable}``; a round lasts ``least`` seconds or one call.
 
     Rounds in which others used more than ``QUIET`` of a core are repeated, up to ``PATIENCE`` times as many in all, for
     ``longest`` seconds at most; the quietest are kept.
@@ -101,4 +114,4 @@ def interleaved(runs, rounds=9, least=0.02, longest=LONGEST):
         gc.enable()
     kept = sorted(taken, key=lambda round_: round_[0])[:rounds]
     disturbance.extend(others for others, _ in kept)
-    return {name: summary([samples[name] for _, samples in kept]) for name in runs}
+    return {name: [samples[name] for _, samples in kept] for name in runs}
