@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import fastgraph as fg
 from fastgraph.engine.lowering import lower, lower_along
 from fastgraph.engine.sweeper import TILES
+from fastgraph.engine.tiles import SETTLED, VECTOR
 from fastgraph.engine.workspace import Tiling
 from fastgraph.ops import OPS, TABLE
 from tests import engines
@@ -134,6 +135,40 @@ def test_every_choice_of_leaves(record_, names):
             for fused in (True, False):
                 kind = {"varying": np.array(varying), "wanted": np.array(wanted), "summed": summed, "fused": fused}
                 assert faults(program, **kind) == [], kind
+
+
+def wide(seed):
+    """A graph of 3,600 sums, differences and products in six levels: runs long enough to be parted."""
+    rng, n = np.random.default_rng(seed), 400
+    graph = fg.Graph()
+    nodes = [*graph.input("x", n), *graph.parameter("k", n)]
+    for _ in range(6):
+        for operation in (np.add, np.subtract, np.multiply):
+            chosen = rng.integers(max(0, len(nodes) - 3 * n), len(nodes), (2, n))
+            nodes += list(operation(*([nodes[i] for i in side] for side in chosen)))
+    graph.output(fg.sum(nodes[-n:]))
+    return graph.compile().program
+
+
+def test_parted_runs():
+    """Of most kinds that there are arms for, in tiles of every size: the bits of one set, in the order of one set."""
+    seen = set()
+    for seed in range(3):
+        program = wide(seed)
+        inputs = np.arange(program.n_leaves) < 400
+        leaves = np.random.default_rng(seed).uniform(-1.0, 1.0, (program.n_leaves, 20))
+        expected = engines.one(program, leaves)
+        for size in (VECTOR, *TILES):
+            got = engines.tiles(program, leaves, size)
+            assert same_bits(got[0], expected[0]) and same_bits(got[1][inputs], expected[1][inputs]), (seed, size)
+        for wanted in (inputs, inputs & (np.arange(program.n_leaves) % 3 > 0)):
+            for summed in (False, True):
+                kind = {"varying": np.arange(program.n_leaves) % 5 > 0, "wanted": wanted, "summed": summed}
+                plan = lower(program, **kind)
+                assert check_plan(program, plan, **kind) == []
+                settled = plan.reverse.runs[plan.reverse.runs["flags"] & SETTLED > 0]
+                seen.update(zip(settled["opcode"].tolist(), settled["flags"].tolist(), strict=True))
+    assert len(seen) >= 15 and {TABLE[code].name for code, _ in seen} == {"add", "sub", "mul"}
 
 
 def test_the_sample_program():
